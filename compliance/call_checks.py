@@ -1,0 +1,130 @@
+"""The gate with its records: reads the facts, decides, and writes one row per decision.
+
+Any number of calls are decided together in the caller's transaction, with the answers that each would get
+alone at that instant. Calls that depend on one another (the same person under a contact limit, the same
+callback request) are decided one after the other, in the order in which they stand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, update
+
+from compliance.call_dependencies import Dependencies, uuid_or_none
+from compliance.call_facts import Facts, ProposedCall
+from compliance.call_rules import decide_all
+from compliance.callee_facts import KnownPeople, NumberedCall, callee_of, read_known_people
+from compliance.check_rows import JudgedCall, write_checks
+from compliance.decision import Decision
+from compliance.phone_numbers import normalise
+from compliance.policy import Policy
+from compliance.register_book import Book, Shelf, read_book
+from compliance.shanghai import SHANGHAI
+from compliance.tables import callback_requests
+from compliance.working_days import Calendar
+from infra.ids import new_id_text
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a process keeps to decide with: its copy of the registers and the calendar of rest days."""
+
+    shelf: Shelf
+    calendar: Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class _Sitting:
+    """One occasion of deciding: all calls of it are judged by the same book at the same instant."""
+
+    book: Book
+    calendar: Calendar
+    at: datetime
+    lock: bool
+
+
+def check_calls(
+    connection: Connection,
+    calls: Sequence[ProposedCall],
+    *,
+    gate: Gate,
+    actors: Sequence[str],
+    now: datetime,
+) -> list[JudgedCall]:
+    """Decide on `calls` at `now` and record the decisions, `actors[i]` being who asked for `calls[i]`."""
+    numbered = [NumberedCall(call, normalise(call.callee)) for call in calls]
+    known = read_known_people(connection, numbered)
+    book = gate.shelf.book(connection, counters=known.counters, now=now)
+    sitting = _Sitting(book=book, calendar=gate.calendar, at=now.astimezone(SHANGHAI), lock=True)
+    judged = _judge(connection, numbered, known, sitting)
+    write_checks(connection, judged, actors=actors, known_sides=gate.shelf.stored_sides, now=now)
+    _use_callbacks(connection, judged, now=now)
+    return judged
+
+
+def simulate_calls(
+    connection: Connection,
+    calls: Sequence[ProposedCall],
+    *,
+    policy: Policy | None,
+    calendar: Calendar,
+    at: datetime,
+    now: datetime,
+) -> list[JudgedCall]:
+    """Decide on `calls` at `at` from the facts known now; records and uses up nothing.
+
+    `policy` None stands for the one in force now.
+    """
+    numbered = [NumberedCall(call, normalise(call.callee)) for call in calls]
+    known = read_known_people(connection, numbered, as_of=at)
+    book = read_book(connection, now=now, all_overlays=True)
+    if policy is not None:
+        book = replace(book, policy=policy)
+    sitting = _Sitting(book=book, calendar=calendar, at=at.astimezone(SHANGHAI), lock=False)
+    return _judge(connection, numbered, known, sitting)
+
+
+def _judge(
+    connection: Connection, calls: Sequence[NumberedCall], known: KnownPeople, sitting: _Sitting
+) -> list[JudgedCall]:
+    book, at = sitting.book, sitting.at
+    sides = [book.calling_side(numbered.call) for numbered in calls]
+    callees = [callee_of(known, numbered, calendar=sitting.calendar, at=at) for numbered in calls]
+    dependencies = Dependencies(connection, calls, known, policy=book.policy, at=at, lock=sitting.lock)
+    decided: dict[int, Decision] = {}
+
+    def decide_these(indexes: Sequence[int]) -> None:
+        for index in indexes:
+            callees[index] = dependencies.complete(index, callees[index])
+        pairs = [
+            (calls[index].call, Facts(side=sides[index].side, callee=callees[index])) for index in indexes
+        ]
+        for index, decision in zip(indexes, decide_all(pairs, book.policy, at=at), strict=True):
+            dependencies.remember(index, decision)
+            decided[index] = decision
+
+    everyone = range(len(calls))
+    decide_these([index for index in everyone if not dependencies.is_shared(index)])
+    for index in everyone:
+        if index not in decided:
+            decide_these([index])
+    return [
+        JudgedCall(calls[index].call, sides[index], callees[index], decided[index], book.policy, at, check_id)
+        for index, check_id in zip(everyone, _check_ids(len(calls), recorded=sitting.lock), strict=True)
+    ]
+
+
+def _check_ids(count: int, *, recorded: bool) -> list[str]:
+    return [new_id_text() for _ in range(count)] if recorded else [""] * count
+
+
+def _use_callbacks(connection: Connection, judged: Sequence[JudgedCall], *, now: datetime) -> None:
+    for one in judged:
+        if one.decision.uses_callback:
+            connection.execute(
+                update(callback_requests)
+                .where(callback_requests.c.callback_request_id == uuid_or_none(one.call.callback_request_id))
+                .values(used_by=UUID(one.check_id), used_at=now)
+            )

@@ -1,0 +1,201 @@
+"""Decisions as rows: how a judged call is written, in bulk, and read again.
+
+Who calls is stored once per distinct calling side, under the SHA-256 of its canonical JSON (keys sorted, no
+spaces, as `msgspec` writes it); each decision names it by that digest.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from psycopg import Connection as PsycopgConnection
+from sqlalchemy import Connection, select, text
+
+from compliance.call_facts import Callee, CallingSide, Facts, ProposedCall
+from compliance.call_rules import decide
+from compliance.decision import Decision, Reason, Verdict
+from compliance.policy import Policy
+from compliance.policy_store import policy_by_digest
+from compliance.register_book import RecordedSide
+from compliance.shanghai import SHANGHAI
+from compliance.tables import call_checks, calling_sides
+
+_COPY = (
+    "COPY call_checks (check_id, actor, purpose, phone_digits, call, side_digest, callee_facts, policy_digest,"
+    " verdict, region, reasons, checked_at, valid_until, next_callable_at) FROM STDIN"
+)
+_WRITE_SIDE = text(
+    "INSERT INTO calling_sides (side_digest, facts, recorded_at) VALUES (:digest, :facts, :now)"
+    " ON CONFLICT (side_digest) DO NOTHING"
+)
+
+
+class UnknownCheckError(LookupError):
+    """No check has this id."""
+
+
+class BrokenCheckError(RuntimeError):
+    """The stored facts of a check do not have the digest under which they were stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCall:
+    """A proposed call with the facts used and the decision made of them."""
+
+    call: ProposedCall
+    side: RecordedSide
+    callee: Callee
+    decision: Decision
+    policy: Policy
+    at: datetime
+    check_id: str = ""
+    """Empty for a simulation, which is not recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheck:
+    """A judged call as read back, with who asked and when a refusal overtook it."""
+
+    judged: JudgedCall
+    actor: str
+    superseded_at: datetime | None
+
+
+def write_checks(
+    connection: Connection,
+    judged: Sequence[JudgedCall],
+    *,
+    actors: Sequence[str],
+    known_sides: Collection[bytes],
+    now: datetime,
+) -> None:
+    """Record decisions; `known_sides` are digests that surely are stored already."""
+    for side in {one.side.digest: one.side for one in judged if one.side.digest not in known_sides}.values():
+        connection.execute(_WRITE_SIDE, {"digest": side.digest, "facts": side.facts.decode(), "now": now})
+    reasons: dict[int, str] = {}
+    lines = []
+    for one, actor in zip(judged, actors, strict=True):
+        listed = one.decision.reasons
+        if id(listed) not in reasons:
+            reasons[id(listed)] = _escaped(msgspec.json.encode(listed).decode())
+        lines.append(_line(one, actor, reasons[id(listed)]))
+    driver = cast("PsycopgConnection[Any]", connection.connection.driver_connection)
+    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.write("".join(lines))
+
+
+def _line(one: JudgedCall, actor: str, reasons: str) -> str:
+    callee, decision = one.callee, one.decision
+    return (
+        f"{one.check_id}\t{_escaped(actor)}\t{one.call.purpose}\t"
+        f"{callee.phone_e164[1:] if callee.phone_e164 else _NULL}\t"
+        f"{_escaped(msgspec.json.encode(one.call).decode())}\t\\\\x{one.side.digest.hex()}\t"
+        f"{_escaped(msgspec.json.encode(callee).decode())}\t{one.policy.digest}\t{decision.verdict}\t"
+        f"{callee.region or _NULL}\t{reasons}\t{one.at.isoformat()}\t"
+        f"{_instant(decision.valid_until)}\t{_instant(decision.next_callable_at)}\n"
+    )
+
+
+_NULL = "\\N"
+
+
+def _instant(at: datetime | None) -> str:
+    return _NULL if at is None else at.isoformat()
+
+
+def _escaped(value: str) -> str:
+    """Escape for COPY; JSON and our ids hold no raw tab or line break, save the actor's name."""
+    if "\\" in value or "\t" in value or "\n" in value or "\r" in value:
+        value = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return value
+
+
+_SUPERSEDED = text("""
+    SELECT min(h.recorded_at) FROM do_not_call_events h
+     WHERE h.kind = 'refusal' AND h.recorded_at > :checked_at AND h.recorded_at < :valid_until
+       AND h.entry_id IN (
+         SELECT entry_id FROM do_not_call_phones WHERE phone_digits = :phone
+         UNION
+         SELECT p.entry_id FROM customer_phones mine JOIN customer_phones theirs USING (customer_id)
+           JOIN do_not_call_phones p ON p.phone_digits = theirs.phone_digits WHERE mine.phone_digits = :phone
+         UNION
+         SELECT e.entry_id FROM customer_phones mine JOIN do_not_call_entries e USING (customer_id)
+          WHERE mine.phone_digits = :phone
+         UNION
+         SELECT entry_id FROM do_not_call_entries WHERE customer_id = :customer)""")
+
+
+def superseded_at(connection: Connection, judged: JudgedCall) -> datetime | None:
+    """Return when a refusal, filed while the allow was valid, ended it; None if none did."""
+    if judged.decision.valid_until is None or judged.callee.phone_e164 is None:
+        return None
+    found: datetime | None = connection.execute(
+        _SUPERSEDED,
+        {
+            "checked_at": judged.at,
+            "valid_until": judged.decision.valid_until,
+            "phone": int(judged.callee.phone_e164),
+            "customer": judged.call.customer_id,
+        },
+    ).scalar_one()
+    return None if found is None else found.astimezone(SHANGHAI)
+
+
+def read_check(connection: Connection, check_id: UUID) -> StoredCheck:
+    """Return a check with the facts it was decided on.
+
+    Raises:
+        UnknownCheckError: no check has this id.
+        BrokenCheckError: its facts were changed after it was written.
+    """
+    row = connection.execute(
+        select(call_checks, calling_sides.c.facts)
+        .join(calling_sides, calling_sides.c.side_digest == call_checks.c.side_digest)
+        .where(call_checks.c.check_id == check_id)
+    ).one_or_none()
+    if row is None:
+        msg = f"there is no check {check_id}"
+        raise UnknownCheckError(msg)
+    facts = row.facts.encode()
+    if hashlib.sha256(facts).digest() != row.side_digest:
+        msg = f"the facts stored for check {check_id} were changed after it was made"
+        raise BrokenCheckError(msg)
+    reasons = msgspec.convert(row.reasons, tuple[Reason, ...])
+    judged = JudgedCall(
+        call=msgspec.convert(row.call, ProposedCall),
+        side=RecordedSide(msgspec.json.decode(facts, type=CallingSide), facts, row.side_digest),
+        callee=msgspec.convert(row.callee_facts, Callee),
+        decision=Decision(
+            verdict=Verdict(row.verdict),
+            reasons=tuple(replace(one, until=_shanghai(one.until)) for one in reasons),
+            valid_until=_shanghai(row.valid_until),
+            next_callable_at=_shanghai(row.next_callable_at),
+        ),
+        policy=policy_by_digest(connection, row.policy_digest),
+        at=row.checked_at.astimezone(SHANGHAI),
+        check_id=str(check_id),
+    )
+    return StoredCheck(judged, row.actor, superseded_at(connection, judged))
+
+
+def _shanghai(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(SHANGHAI)
+
+
+def replay(judged: JudgedCall) -> tuple[bool, Decision]:
+    """Decide again from the stored facts and policy; return whether the answer is the same, and the answer."""
+    again = decide(
+        judged.call, Facts(side=judged.side.side, callee=judged.callee), judged.policy, at=judged.at
+    )
+    stored = judged.decision
+    same = (again.verdict, again.reasons, again.valid_until, again.next_callable_at) == (
+        stored.verdict,
+        stored.reasons,
+        stored.valid_until,
+        stored.next_callable_at,
+    )
+    return same, again

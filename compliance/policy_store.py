@@ -1,0 +1,116 @@
+"""Policies as stored: each with its text and digest, in force from an instant until the next one."""
+
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select
+
+from compliance.policy import Policy, floor_policy_text, parse_policy
+from compliance.register_tables import policies
+from compliance.shanghai import shanghai_day
+
+
+class StoredPolicy(NamedTuple):
+    policy: Policy
+    effective_from: datetime
+
+
+class UnknownPolicyError(LookupError):
+    """No stored policy has that digest."""
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, effective_from: datetime) -> Policy:
+    # Judged by the law of the day it came into force: a later, stricter law does not unmake the record.
+    return parse_policy(text, on=shanghai_day(effective_from))
+
+
+def stored_policy_in_force(connection: Connection, *, now: datetime) -> StoredPolicy | None:
+    """Return the policy in force at `now`, None before the first was stored."""
+    columns = policies.c
+    row = connection.execute(
+        select(columns.text, columns.effective_from)
+        .where(columns.effective_from <= now)
+        .order_by(columns.effective_from.desc(), columns.policy_id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else StoredPolicy(_parsed(row.text, row.effective_from), row.effective_from)
+
+
+def policy_in_force(connection: Connection, *, now: datetime) -> Policy:
+    """Return the policy in force at `now`; the legal floor before any policy was stored."""
+    stored = stored_policy_in_force(connection, now=now)
+    if stored is not None:
+        return stored.policy
+    on = shanghai_day(now)
+    return parse_policy(floor_policy_text(on=on), on=on)
+
+
+def policy_by_digest(connection: Connection, digest: str) -> Policy:
+    """Return a policy of any time by its digest.
+
+    Raises:
+        UnknownPolicyError: no stored policy has this digest.
+    """
+    columns = policies.c
+    row = connection.execute(
+        select(columns.text, columns.effective_from)
+        .where(columns.digest == digest)
+        .order_by(columns.effective_from)
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        msg = f"no policy with digest {digest} is stored"
+        raise UnknownPolicyError(msg)
+    return _parsed(row.text, row.effective_from)
+
+
+def store_policy(  # noqa: PLR0913 - one argument per column
+    connection: Connection,
+    policy: Policy,
+    *,
+    policy_id: UUID,
+    source: str,
+    now: datetime,
+    reason: str | None = None,
+    requested_by: str | None = None,
+    approved_by: str | None = None,
+) -> None:
+    """Put `policy` in force from `now`: the next decision uses it."""
+    connection.execute(
+        insert(policies).values(
+            policy_id=policy_id,
+            digest=policy.digest,
+            text=policy.text,
+            source=source,
+            reason=reason,
+            requested_by=requested_by,
+            approved_by=approved_by,
+            effective_from=now,
+        )
+    )
+
+
+def adopt_start_policy(connection: Connection, text: str | None, *, policy_id: UUID, now: datetime) -> Policy:
+    """Put the policy file named at the start in force, unless it already was the last one taken from a file.
+
+    `text` None means that no file is named: then the legal floor is stored, if nothing is stored yet. A
+    policy that officers approved later stays in force over a file that has not changed since.
+
+    Raises:
+        PolicyError: the text is looser than the law or cannot be read.
+    """
+    on = shanghai_day(now)
+    wanted = parse_policy(floor_policy_text(on=on) if text is None else text, on=on)
+    source = "floor" if text is None else "file"
+    last = connection.execute(
+        select(policies.c.digest, policies.c.source)
+        .where(policies.c.source.in_(["floor", "file"]))
+        .order_by(policies.c.effective_from.desc(), policies.c.policy_id.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is None or (last.source, last.digest) != (source, wanted.digest):
+        store_policy(connection, wanted, policy_id=policy_id, source=source, now=now)
+    return policy_in_force(connection, now=now)

@@ -1,0 +1,198 @@
+"""Storage of the gate: decisions, the do-not-call list, call records and what follows from them.
+
+Telephone numbers are stored as `bigint`, the digits of E.164 without the plus sign: half the size of text
+in the largest index, and what bulk work reads straight into arrays. `phone_digits` columns hold them.
+History is appended; rows that are evidence are never deleted.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from infra.database import metadata
+
+calling_sides = Table(
+    "calling_sides",
+    metadata,
+    Column("side_digest", LargeBinary, primary_key=True, comment="SHA-256 of `facts`"),
+    Column(
+        "facts", Text, nullable=False, comment="a CallingSide as JSON; one row serves all calls that share it"
+    ),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+)
+
+call_checks = Table(
+    "call_checks",
+    metadata,
+    Column("check_id", UUID(as_uuid=True), primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("phone_digits", BigInteger, comment="null: the callee is no telephone number"),
+    Column("call", JSONB, nullable=False, comment="the ProposedCall as sent"),
+    Column("side_digest", LargeBinary, nullable=False),
+    Column("callee_facts", JSONB, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("region", Text),
+    Column("reasons", JSONB, nullable=False),
+    Column("checked_at", DateTime(timezone=True), nullable=False),
+    Column("valid_until", DateTime(timezone=True)),
+    Column("next_callable_at", DateTime(timezone=True)),
+    CheckConstraint("verdict IN ('allow', 'deny')", name="verdict"),
+    Index(
+        "ix_call_checks_attempts",
+        "phone_digits",
+        "checked_at",
+        postgresql_where=text("verdict = 'allow' AND purpose <> 'service'"),
+    ),
+)
+
+do_not_call_entries = Table(
+    "do_not_call_entries",
+    metadata,
+    Column("entry_id", UUID(as_uuid=True), primary_key=True),
+    Column("customer_id", Text, unique=True, comment="one entry per person"),
+    Column("blocked_from", DateTime(timezone=True), nullable=False, comment="the instant the block bites"),
+    Column("refused_at", DateTime(timezone=True), nullable=False, comment="the latest refusal"),
+    Column(
+        "blocked_through", Date, nullable=False, comment="by month count, inclusive; 9999-12-31: permanent"
+    ),
+    Column("source", Text, nullable=False),
+    Column("reason", Text),
+    Column("released_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "changed_in", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")
+    ),
+    Index("ix_do_not_call_entries_changed_in", "changed_in"),
+)
+
+do_not_call_phones = Table(
+    "do_not_call_phones",
+    metadata,
+    Column("phone_digits", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_id", UUID(as_uuid=True), ForeignKey("do_not_call_entries.entry_id"), nullable=False),
+    Index("ix_do_not_call_phones_entry_id", "entry_id"),
+)
+
+do_not_call_events = Table(
+    "do_not_call_events",
+    metadata,
+    Column("event_id", UUID(as_uuid=True), primary_key=True),
+    Column("entry_id", UUID(as_uuid=True), ForeignKey("do_not_call_entries.entry_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("refused_at", DateTime(timezone=True)),
+    Column("blocked_through", Date, comment="what this event alone demands; 9999-12-31: permanent"),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("actor", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("kind IN ('refusal', 'phone_added', 'release')", name="kind"),
+    Index("ix_do_not_call_events_entry_id", "entry_id", "recorded_at"),
+)
+
+callback_requests = Table(
+    "callback_requests",
+    metadata,
+    Column("callback_request_id", UUID(as_uuid=True), primary_key=True),
+    Column("phone_digits", BigInteger, nullable=False),
+    Column("customer_id", Text),
+    Column("from_at", DateTime(timezone=True), nullable=False),
+    Column("to_at", DateTime(timezone=True), nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("used_by", UUID(as_uuid=True)),
+    Column("used_at", DateTime(timezone=True)),
+)
+
+call_records = Table(
+    "call_records",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("check_id", UUID(as_uuid=True)),
+    Column("direction", Text, nullable=False),
+    Column("caller_digits", BigInteger),
+    Column("callee_digits", BigInteger),
+    Column("agent_id", Text),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("answered_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("outcome", Text, nullable=False),
+    Column("content", JSONB, nullable=False, comment="the record as sent"),
+    Column("content_digest", LargeBinary, nullable=False),
+    Column("do_not_call_entry_id", UUID(as_uuid=True)),
+    Column("actor", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("direction IN ('outbound', 'inbound')", name="direction"),
+    Index("ix_call_records_callee", "callee_digits", "started_at"),
+    Index("ix_call_records_check_id", "check_id"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("incident_id", UUID(as_uuid=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("article", Text, nullable=False),
+    Column("call_id", Text),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("detected_at", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'open'")),
+    Column("cause", Text),
+    Column("responsible", Text),
+    Column("measures", Text),
+    Column("closed_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('open', 'closed')", name="state"),
+    Index("ix_incidents_detected_at", "detected_at"),
+    Index("ix_incidents_call_id", "call_id"),
+)
+
+incident_events = Table(
+    "incident_events",
+    metadata,
+    Column("event_id", UUID(as_uuid=True), primary_key=True),
+    Column("incident_id", UUID(as_uuid=True), ForeignKey("incidents.incident_id"), nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Index("ix_incident_events_incident_id", "incident_id"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("request_id", UUID(as_uuid=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("requested_by", Text, nullable=False, comment="the person, not the token"),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'open'")),
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("reason", Text),
+    CheckConstraint("state IN ('open', 'approved', 'rejected')", name="state"),
+    Index("ix_approvals_state", "state", "request_id"),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("event_id", UUID(as_uuid=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("actor", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Index("ix_audit_events_recorded_at", "recorded_at"),
+)

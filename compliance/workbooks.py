@@ -1,0 +1,222 @@
+"""Excel workbooks (.xlsx) as lists: checked before they are opened, then read row by row.
+
+Owns the safety checks and the text of cells. Only the first visible worksheet is read. Unlike text, a sheet
+is held in memory as a whole; `WorkbookLimits` bounds how much that can be.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+from compliance.list_rows import Row, UnreadableListError, number_column_of
+
+CellValue = int | float | str | bool | time | date | datetime | timedelta
+
+_CHUNK_BYTES = 1 << 20
+_CELL_REFERENCE = re.compile(rb"""\br\s*=\s*["']\s*([A-Za-z]{1,7})([0-9]{1,9})""")
+_LONGEST_REFERENCE = 64
+_LARGEST_EXACT_FLOAT = 2**53
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True, slots=True)
+class WorkbookLimits:
+    """What a workbook may grow to. A compression ratio is judged from `ratio_from_bytes` on only."""
+
+    unpacked_bytes: int = 2 << 30
+    ratio: int = 200
+    ratio_from_bytes: int = 64 << 20
+    cells: int = 20_000_000
+
+
+DEFAULT_LIMITS = WorkbookLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class SheetBlock:
+    """Rows of a workbook. There are no bytes to search, so it is never `plain`."""
+
+    first_line: int
+    data: bytes
+    plain: bool
+    sheet_rows: tuple[Row, ...]
+
+    def rows(self) -> Iterator[Row]:
+        return iter(self.sheet_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SheetTable:
+    """A worksheet whose header is known. `header_line` is the number of its row in the sheet."""
+
+    sheet: CalamineSheet
+    headers: tuple[str, ...]
+    number_column: int
+    header_line: int
+
+    def blocks(self, rows_each: int) -> Iterator[SheetBlock]:
+        """Yield all rows after the header, at most `rows_each` to a block."""
+        rows: list[Row] = []
+        for row in self._rows():
+            rows.append(row)
+            if len(rows) == rows_each:
+                yield SheetBlock(rows[0].line, b"", plain=False, sheet_rows=tuple(rows))
+                rows = []
+        if rows:
+            yield SheetBlock(rows[0].line, b"", plain=False, sheet_rows=tuple(rows))
+
+    def _rows(self) -> Iterator[Row]:
+        for line, values in enumerate(self.sheet.iter_rows(), start=1):
+            if line > self.header_line:
+                yield Row(line, tuple(map(cell_text, values)))
+
+
+def open_sheet(path: Path, limits: WorkbookLimits) -> SheetTable:
+    """Check the workbook, then find the header: the first row of its first visible sheet that is not blank.
+
+    Raises:
+        UnreadableListError: not a sound .xlsx, too large, empty, or without a column of telephone numbers.
+    """
+    check_workbook(path, limits)
+    sheet = _first_visible_sheet(path)
+    for line, values in enumerate(sheet.iter_rows(), start=1):
+        cells = tuple(map(cell_text, values))
+        if any(cell.strip() for cell in cells):
+            return SheetTable(sheet, cells, number_column_of(cells, line=line), line)
+    raise UnreadableListError(
+        "the first visible sheet of the workbook is empty; it needs a header row and one row for each number",
+        "工作簿的第一个可见工作表为空;须有一行表头,其后每行一个号码",
+    )
+
+
+def check_workbook(path: Path, limits: WorkbookLimits) -> None:
+    """Refuse what is no .xlsx, what declares a larger size than allowed, and what does not keep to its declaration.
+
+    Raises:
+        UnreadableListError: as above.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _check_is_workbook(members)
+            _check_declared_sizes(members, limits)
+            for member in members:
+                _check_member(archive, member, limits)
+    # zipfile answers damage and unknown compression with whatever its parts happen to raise.
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise _damaged() from error
+
+
+def cell_text(value: CellValue) -> str:
+    """Return the text of a cell: 13800138000.0 as 13800138000, dates and times in ISO 8601.
+
+    A number that a float cannot hold exactly, or with a fraction, stays as Python writes it, so that
+    whoever reads it as a telephone number fails and can say why.
+    """
+    match value:
+        case str():
+            return value
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case float() if value.is_integer() and abs(value) < _LARGEST_EXACT_FLOAT:
+            return str(int(value))
+        case datetime() if value.time() == time():
+            return value.date().isoformat()
+        case datetime() | date() | time():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _check_is_workbook(members: list[zipfile.ZipInfo]) -> None:
+    names = {member.filename for member in members}
+    if "[Content_Types].xml" not in names or "xl/workbook.xml" not in names:
+        raise UnreadableListError(
+            "the file is a zip archive, but no .xlsx workbook; unpack it, or save the list as .xlsx or CSV",
+            "该文件是压缩包,但不是 .xlsx 工作簿;请先解压,或另存为 .xlsx 或 CSV",
+        )
+    if any(member.flag_bits & _ENCRYPTED for member in members):
+        raise UnreadableListError(
+            "the workbook is encrypted; save it without a password",
+            "工作簿已加密;请取消密码后重新保存",
+        )
+
+
+def _check_declared_sizes(members: list[zipfile.ZipInfo], limits: WorkbookLimits) -> None:
+    unpacked = sum(member.file_size for member in members)
+    packed = sum(member.compress_size for member in members)
+    if unpacked > limits.unpacked_bytes:
+        raise UnreadableListError(
+            f"the workbook unpacks to {unpacked} bytes, more than the {limits.unpacked_bytes} allowed; "
+            f"save the list as CSV, or split it",
+            f"工作簿解压后为{unpacked}字节,超过上限{limits.unpacked_bytes};请另存为 CSV 或拆分",
+        )
+    if unpacked > limits.ratio_from_bytes and unpacked > packed * limits.ratio:
+        raise UnreadableListError(
+            f"the workbook unpacks to more than {limits.ratio} times its size, as a zip bomb does; "
+            f"save the list as CSV",
+            f"工作簿解压后超过其大小的{limits.ratio}倍,疑似压缩炸弹;请另存为 CSV",
+        )
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: WorkbookLimits) -> None:
+    """Unpack one member to nowhere: its size and checksum must be those declared, and its sheet not too wide.
+
+    One cell far out makes a sheet as large as the rectangle up to it, so the corner is looked for beforehand.
+    """
+    is_sheet = member.filename.startswith("xl/worksheets/")
+    last_row = last_column = 0
+    tail = b""
+    with archive.open(member) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            if not is_sheet:
+                continue
+            text = tail + chunk
+            for letters, digits in set(_CELL_REFERENCE.findall(text)):
+                last_column = max(last_column, _column_number(letters))
+                last_row = max(last_row, int(digits))
+            tail = text[-_LONGEST_REFERENCE:]
+            if last_row * last_column > limits.cells:
+                raise _too_many_cells(last_row, last_column, limits)
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - ord("A") + 1
+    return number
+
+
+def _first_visible_sheet(path: Path) -> CalamineSheet:
+    try:
+        workbook = CalamineWorkbook.from_path(path)
+        for index, sheet in enumerate(workbook.sheets_metadata):
+            if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible:
+                return workbook.get_sheet_by_index(index)
+    except (CalamineError, OSError, ValueError) as error:
+        raise _damaged() from error
+    raise UnreadableListError(
+        "the workbook has no visible worksheet; unhide the sheet with the list",
+        "工作簿没有可见的工作表;请取消隐藏名单所在的工作表",
+    )
+
+
+def _too_many_cells(rows: int, columns: int, limits: WorkbookLimits) -> UnreadableListError:
+    return UnreadableListError(
+        f"a sheet of the workbook reaches to row {rows} and column {columns}, more than {limits.cells} cells; "
+        f"delete the empty rows and columns beyond the list, or save it as CSV",
+        f"工作表延伸至第{rows}行第{columns}列,超过{limits.cells}个单元格;请删除名单以外的空行空列,或另存为 CSV",
+    )
+
+
+def _damaged() -> UnreadableListError:
+    return UnreadableListError(
+        "the workbook is damaged; open it in a spreadsheet program and save it again as .xlsx or CSV",
+        "工作簿已损坏;请用表格软件打开后重新保存为 .xlsx 或 CSV",
+    )

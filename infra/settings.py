@@ -1,0 +1,100 @@
+"""Settings: the only reader of the environment. Read once, every fault named in one error."""
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(ValueError):
+    """One or more environment variables are missing or bad; the message names every one of them."""
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        msg = "must be an RFC 3339 instant with an offset, such as 2026-11-23T16:00:00+08:00"
+        raise ValueError(msg)
+    return value
+
+
+def _postgres_url(value: str) -> str:
+    if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        msg = "must begin with postgresql://, the URL of a PostgreSQL 15 or newer"
+        raise ValueError(msg)
+    return value
+
+
+def _broker_url(value: str) -> str:
+    if "://" not in value:
+        msg = "must be a URL such as redis://host:6379/0 or amqp://host"
+        raise ValueError(msg)
+    return value
+
+
+class Settings(BaseSettings):
+    """Every variable the product reads. `README.md` lists them; a test keeps the two lists equal."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, case_sensitive=False, extra="ignore", env_ignore_empty=True
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address the server listens on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port the server listens on.")
+    data_dir: Path = Field(
+        default=Path("var"), description="Directory of the embedded database and of files."
+    )
+    database_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(
+        default=None, description="PostgreSQL 15 or newer; unset: the embedded PostgreSQL below DATA_DIR."
+    )
+    broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
+        default=None, description="Celery broker; unset: a queue in the database itself."
+    )
+    policy_file: Path | None = Field(
+        default=None, description="The company's policy; unset: the legal floor."
+    )
+    demo_clock: Annotated[datetime, AfterValidator(_aware)] | None = Field(
+        default=None, description="Instant at which the demo's clock starts; embedded database only."
+    )
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level of log lines."
+    )
+    upload_limit_bytes: int = Field(
+        default=4 * 1024**3, ge=1024, description="Largest file accepted for scrubs and imports."
+    )
+    clock_offset_ms: int = Field(
+        default=0, description="Set by the supervisor for the processes it starts; not for people."
+    )
+
+    @cached_property
+    def clock_offset(self) -> timedelta:
+        return timedelta(milliseconds=self.clock_offset_ms)
+
+
+def read_settings() -> Settings:
+    """Read the environment once.
+
+    Raises:
+        SettingsError: naming every bad variable, what was expected of it, and never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"  {'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        listing = "\n".join(dict.fromkeys(faults))
+        msg = (
+            f"these environment variables cannot be used:\n{listing}\nCorrect or unset them and start again."
+        )
+        raise SettingsError(msg) from None
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Return this process's environment with `extra` laid over it, for a child process."""
+    import os  # noqa: PLC0415 - kept beside its only use: nothing else may read the environment
+
+    return {**os.environ, **extra}

@@ -1,0 +1,74 @@
+"""Whether the service lives, is ready, and what it measures."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+
+from compliance.shanghai import shanghai_day
+from infra.migrate import current_revision, head_revision
+from services.dependencies import EVERYONE, requires, state_of
+from services.state import AppState
+from services.tokens import Actor
+
+router = APIRouter(tags=["Operation"])
+
+
+class Health(BaseModel):
+    status: str
+    calendar_coverage_end: date
+    worm: bool
+    clock: str | None = None
+
+
+class Readiness(BaseModel):
+    status: str
+    problems: list[str]
+    calendar_coverage_end: date
+
+
+@router.get("/healthz", response_model_exclude_none=True)
+async def health(request: Request) -> Health:
+    """Say that the process lives."""
+    state = state_of(request)
+    return Health(
+        status="ok",
+        calendar_coverage_end=state.gate.calendar.known_through,
+        worm=False,
+        clock="demo" if state.settings.clock_offset_ms else None,
+    )
+
+
+@router.get("/readyz", responses={503: {"model": Readiness}})
+def ready(request: Request, response: Response) -> Readiness:
+    """Say whether checks can be answered: database, migrations, calendar."""
+    state = state_of(request)
+    problems = _problems(state)
+    if problems:
+        response.status_code = 503
+    end = state.gate.calendar.known_through
+    return Readiness(status="not ready" if problems else "ready", problems=problems, calendar_coverage_end=end)
+
+
+def _problems(state: AppState) -> list[str]:
+    found = []
+    try:
+        with state.engine.connect() as connection:
+            revision, needed = current_revision(connection), head_revision()
+        if revision != needed:
+            found.append(f"the database is at migration {revision}, this version needs {needed}: run telesales migrate")
+    except SQLAlchemyError:
+        found.append("the database cannot be reached; checks are answered with deny")
+    today, end = shanghai_day(state.clock()), state.gate.calendar.known_through
+    if today > end:
+        found.append(f"the calendar of rest days ends on {end}: update the chinesecalendar package")
+    return found
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request, _actor: Annotated[Actor, Depends(requires(*EVERYONE))]) -> Response:
+    """Return Prometheus metrics; no label names a person."""
+    return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)

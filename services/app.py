@@ -1,0 +1,110 @@
+"""The application: everything one API process holds, put together from settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID
+
+from anyio import to_thread
+from celery import Celery
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import SQLAlchemyError
+
+from compliance.call_checks import Gate
+from compliance.policy_store import adopt_start_policy
+from compliance.register_book import Shelf
+from compliance.working_days import package_calendar
+from infra.celery_app import make_celery
+from infra.clock import Clock, clock_with_offset
+from infra.database import ANSWER_WITHIN_MS, make_engine
+from infra.ids import new_id
+from infra.logs import logger
+from infra.settings import Settings
+from services.check_queue import CheckQueue
+from services.edge import Edge, Meters
+from services.gate_service import GateService
+from services.openapi import publish_openapi
+from services.policy_file import read_policy_file
+from services.problem_table import fill_problem_table
+from services.problems import install_problem_handlers
+from services.routes import ROUTERS
+from services.state import AppState
+from services.token_cache import TokenCache
+
+log = logger(__name__)
+
+
+def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppState:
+    """Open what all requests share."""
+    engine = make_engine(
+        database_url, application_name="telesales-api", statement_timeout_ms=ANSWER_WITHIN_MS, pool_size=10
+    )
+    gate = Gate(shelf=Shelf(), calendar=package_calendar())
+    tokens = TokenCache()
+    service = GateService(engine=engine, gate=gate, tokens=tokens, clock=clock)
+    celery = make_celery(settings.broker_url or database_url)
+    return AppState(
+        settings=settings,
+        engine=engine,
+        clock=clock,
+        gate=gate,
+        tokens=tokens,
+        check_queue=CheckQueue(service.decide),
+        files=settings.data_dir / "jobs",
+        wake=partial(_wake, celery),
+    )
+
+
+def _wake(celery: Celery, job_id: UUID) -> None:
+    try:
+        celery.send_task("telesales.run_job", args=[str(job_id)])
+    except Exception as error:  # noqa: BLE001 - the broker may be anything; the sweep finds the job without it
+        log.warning("wake_failed", error=type(error).__name__)
+
+
+def adopt_policy(state: AppState) -> None:
+    """Put the policy named by the settings in force, or the legal floor when none is named.
+
+    Raises:
+        PolicyError: the file is looser than the law; the start stops.
+        PolicyFileError: the file cannot be read.
+    """
+    text = read_policy_file(state.settings.policy_file)
+    try:
+        with state.engine.begin() as connection:
+            adopt_start_policy(connection, text, policy_id=new_id(), now=state.clock())
+    except SQLAlchemyError as error:
+        # Checks answer "deny" until the database is back; its stored policy is in force then.
+        log.warning("policy_not_adopted", error=type(error).__name__)
+
+
+def create_app(settings: Settings, *, database_url: str, clock: Clock | None = None) -> FastAPI:
+    """Return the application. `clock` None means the machine's, shifted as the settings say."""
+    state = make_state(settings, database_url=database_url, clock=clock or clock_with_offset(settings.clock_offset))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await to_thread.run_sync(adopt_policy, state)
+        state.check_queue.start()
+        yield
+        state.check_queue.stop()
+        state.engine.dispose()
+
+    fill_problem_table()
+    app = FastAPI(
+        title="Telesales compliance",
+        version="0.1.0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.telesales = state
+    app.state.registry = CollectorRegistry()
+    for router in ROUTERS:
+        app.include_router(router)
+    install_problem_handlers(app)
+    publish_openapi(app)
+    app.add_middleware(Edge, state=state, meters=Meters(app.state.registry))
+    return app

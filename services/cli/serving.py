@@ -1,0 +1,217 @@
+"""`telesales run`, `serve`, `worker`, `migrate`, `database-url`, `openapi`: the processes of the product."""
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import typer
+import uvicorn
+from sqlalchemy import Engine, text
+
+from compliance.policy import PolicyError
+from compliance.shanghai import SHANGHAI
+from infra import embedded_postgres
+from infra.clock import utc_now
+from infra.database import libpq_url, make_engine
+from infra.logs import configure_logs
+from infra.migrate import migrate as run_migrations
+from infra.settings import Settings, child_environment
+from infra.supervisor import Child
+from infra.supervisor import run as supervise
+from services import all_tables
+from services.app import adopt_policy, create_app, make_state
+from services.cli.terminal import BAD_USAGE, JsonFlag, database, fail, faults_explained, say, settings_or_exit, show
+from services.demo.load import is_loaded, load_demo
+from services.policy_file import PolicyFileError
+from services.worker import make_worker_app
+
+_ALL_TABLES = all_tables.REGISTERED
+
+
+def migrate(*, as_json: JsonFlag = False) -> None:
+    """Bring the database to this version's schema."""
+    settings = settings_or_exit()
+    with database(settings) as url, faults_explained():
+        engine = make_engine(url, application_name="telesales-migrate")
+        before, after = run_migrations(engine)
+        engine.dispose()
+    sentence = f"the database is at migration {after}" + ("" if before == after else f" (was {before or 'empty'})")
+    show({"before": before, "after": after}, as_json=as_json, sentence=sentence)
+
+
+def database_url(*, as_json: JsonFlag = False) -> None:
+    """Print a superuser URL of the embedded database, or DATABASE_URL."""
+    settings = settings_or_exit()
+    if settings.database_url is not None:
+        url = libpq_url(settings.database_url)
+    else:
+        running = embedded_postgres.find_running(settings.data_dir)
+        if running is None:
+            fail(f"no PostgreSQL runs below {settings.data_dir}; start it with make run")
+        url = running.libpq_url()
+    show({"database_url": url}, as_json=as_json, sentence=url)
+
+
+def serve() -> None:
+    """Serve the API until stopped."""
+    settings = settings_or_exit()
+    configure_logs(settings.log_level)
+    with database(settings) as url:
+        try:
+            adopt_policy(make_state(settings, database_url=url, clock=utc_now))
+        except (PolicyError, PolicyFileError) as error:
+            fail(policy_refusal(error))
+        uvicorn.run(
+            create_app(settings, database_url=url),
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=5,
+        )
+
+
+def policy_refusal(error: Exception) -> str:
+    """Return every offence of a policy, a line each, with its article."""
+    if not isinstance(error, PolicyError):
+        return str(error)
+    lines = [f"  {one.loc}: {one.msg}" + (f" (art. {one.article})" if one.article else "") for one in error.offences]
+    return "the policy file cannot be used:\n" + "\n".join(lines) + "\nCorrect it and start again."
+
+
+def worker() -> None:
+    """Run jobs and the periodic tasks until stopped."""
+    settings = settings_or_exit()
+    configure_logs(settings.log_level)
+    with database(settings) as url:
+        application = make_worker_app(settings, database_url=url)
+        schedule = settings.data_dir / "celerybeat"
+        schedule.mkdir(parents=True, exist_ok=True)
+        arguments = ["worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING", "--without-gossip"]
+        application.worker_main([*arguments, "--without-mingle", "--schedule", str(schedule / "schedule")])
+
+
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    settings = settings_or_exit()
+    document = create_app(settings, database_url="postgresql://unused").openapi()
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+
+
+def run() -> None:
+    """Start everything: database, migrations, demo data when empty, API, worker. Ctrl-C stops it all."""
+    settings = settings_or_exit()
+    configure_logs(settings.log_level)
+    if settings.demo_clock is not None and settings.database_url is not None:
+        fail(
+            "DEMO_CLOCK works only with the embedded demo database; unset DEMO_CLOCK or DATABASE_URL", status=BAD_USAGE
+        )
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    say(f"starting PostgreSQL below {settings.data_dir}" if settings.database_url is None else "using DATABASE_URL")
+    with database(settings) as url:
+        offset = _prepare(settings, url)
+        status = supervise(_children(offset), on_ready=lambda: _greet(settings), say=say)
+    raise typer.Exit(status)
+
+
+def _prepare(settings: Settings, url: str) -> timedelta:
+    """Migrate, fix the clock, adopt the policy, load demo data; return the clock's offset."""
+    engine = make_engine(url, application_name="telesales-run")
+    with faults_explained():
+        _, revision = run_migrations(engine)
+        say(f"the database is at migration {revision}")
+        offset = _fix_clock(settings, engine)
+        shifted = settings.model_copy(update={"clock_offset_ms": round(offset / timedelta(milliseconds=1))})
+        try:
+            adopt_policy(make_state(shifted, database_url=url, clock=lambda: utc_now() + offset))
+        except (PolicyError, PolicyFileError) as error:
+            fail(policy_refusal(error))
+        if settings.database_url is None:
+            _load_demo(settings, engine, now=utc_now() + offset)
+    engine.dispose()
+    return offset
+
+
+def _fix_clock(settings: Settings, engine: Engine) -> timedelta:
+    """Fix the demo clock's offset for this run and leave it where other commands find it."""
+    offset = timedelta() if settings.demo_clock is None else settings.demo_clock - utc_now()
+    if settings.demo_clock is not None:
+        latest = _latest_instant(engine)
+        if latest is not None and settings.demo_clock < latest:
+            fail(
+                f"DEMO_CLOCK {settings.demo_clock.isoformat()} is earlier than the latest recorded instant,"
+                f" {latest.astimezone(SHANGHAI).isoformat()}; choose a later one or another DATA_DIR"
+            )
+    if settings.database_url is None:
+        record = {"offset_ms": round(offset / timedelta(milliseconds=1))}
+        (settings.data_dir / "clock.json").write_text(json.dumps(record))
+    return offset
+
+
+def _latest_instant(engine: Engine) -> datetime | None:
+    latest = text("""
+        SELECT greatest(
+          (SELECT max(recorded_at) FROM audit_events), (SELECT max(recorded_at) FROM call_records),
+          (SELECT max(recorded_at) FROM do_not_call_events), (SELECT max(checked_at) FROM call_checks))""")
+    with engine.connect() as connection:
+        found: datetime | None = connection.execute(latest).scalar_one()
+        return found
+
+
+def _load_demo(settings: Settings, engine: Engine, *, now: datetime) -> None:
+    with engine.connect() as connection:
+        loaded = is_loaded(connection)
+    if loaded:
+        say("the database holds data already; it is kept")
+        return
+    say("the database is empty: loading demo data (about ten seconds)")
+    load_demo(engine, now=now, data_dir=settings.data_dir, progress=lambda message, _share: say(f"  {message}"))
+
+
+def _children(offset: timedelta) -> list[Child]:
+    environment = child_environment(CLOCK_OFFSET_MS=str(round(offset / timedelta(milliseconds=1))))
+    program = [sys.executable, "-m", "services.cli.main"]
+    settings = settings_or_exit()
+    return [
+        Child("API", [*program, "serve"], environment, ready=_answers(f"http://{_reachable(settings)}/healthz")),
+        Child("worker", [*program, "worker"], environment),
+    ]
+
+
+def _reachable(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
+    return f"{host}:{settings.port}"
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    def ask() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=1) as response:  # noqa: S310 - our own address
+                return bool(response.status == 200)  # noqa: PLR2004
+        except (urllib.error.URLError, OSError, ValueError):
+            return False
+
+    return ask
+
+
+def _greet(settings: Settings) -> None:
+    address = f"http://{_reachable(settings)}"
+    lines = [f"ready: {address} (API description: {address}/docs)"]
+    if settings.database_url is None:
+        tokens = settings.data_dir / "demo-tokens.json"
+        example = settings.data_dir / "demo-check.json"
+        call = f"curl -s {address}/v1/call-checks -d @{example} -H 'Content-Type: application/json'"
+        lines += [
+            f"tokens by role: {tokens}",
+            "try:",
+            f'  TOKEN=$(python3 -c \'import json; print(json.load(open("{tokens}"))["dialer"])\')',
+            f'  {call} -H "Authorization: Bearer $TOKEN"',
+        ]
+    else:
+        lines.append("make a token with: telesales token create --role dialer --owner NAME")
+    say("\n".join(lines))

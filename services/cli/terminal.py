@@ -1,0 +1,103 @@
+"""What every command shares: settings, the database, output for people and for programs, exit statuses."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Never
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from sqlalchemy.exc import SQLAlchemyError
+
+from infra import embedded_postgres
+from infra.embedded_postgres import EmbeddedPostgresError
+from infra.settings import Settings, SettingsError, read_settings
+
+FAILED = 1
+BAD_USAGE = 2
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+
+_errors = Console(stderr=True, highlight=False)
+
+
+def fail(message: str, *, status: int = FAILED) -> Never:
+    """Say what went wrong, on standard error, and end."""
+    _errors.print(f"telesales: {message}", markup=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal what is being done; programs read standard output only."""
+    _errors.print(f"· {message}", markup=False, soft_wrap=True)
+
+
+def settings_or_exit() -> Settings:
+    """Read the settings, with the demo clock of the running `make run` on the same data directory."""
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        fail(str(error), status=BAD_USAGE)
+    if settings.database_url is None and not settings.clock_offset_ms:
+        return settings.model_copy(update={"clock_offset_ms": read_clock_offset_ms(settings.data_dir)})
+    return settings
+
+
+def read_clock_offset_ms(data_dir: Path) -> int:
+    """Return by how much the product's clock is ahead of the machine's, as the running supervisor wrote it."""
+    try:
+        return int(json.loads((data_dir / "clock.json").read_text())["offset_ms"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """Give the URL of the database; the embedded one is started if it does not run, and stopped again."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    try:
+        with embedded_postgres.start(settings.data_dir, progress=say) as server:
+            yield server.url()
+    except EmbeddedPostgresError as error:
+        fail(str(error))
+
+
+@contextmanager
+def faults_explained() -> Iterator[None]:
+    """Turn what the database may do to a command into a sentence and exit status 1."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        fail(f"the database could not do it ({type(error).__name__}); is it running and migrated (telesales migrate)?")
+
+
+def show(found: dict[str, object], *, as_json: bool, sentence: str) -> None:
+    """Print the outcome: one JSON object, or a sentence."""
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, default=str) + "\n")
+    else:
+        Console(highlight=False).print(sentence, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar on standard error while long work runs; call the value with (done, total or None)."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_errors, disable=quiet or not _errors.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance

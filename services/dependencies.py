@@ -1,0 +1,76 @@
+"""What a route asks for: the transaction, the clock, the actor. The edge owns all three.
+
+The transaction commits before the answer is sent (`scope="function"`); FastAPI's default commits after, and
+would acknowledge what a failing commit then loses.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from sqlalchemy import Connection
+
+from services.problems import ForbiddenError
+from services.state import AppState
+from services.tokens import Actor, Role
+
+_bearer = HTTPBearer(auto_error=False, description="A token made with `telesales token create`.")
+
+
+def state_of(request: Request) -> AppState:
+    """Return what the application holds for all requests."""
+    return cast("AppState", request.app.state.telesales)
+
+
+State = Annotated[AppState, Depends(state_of)]
+
+
+def transaction(request: Request) -> Iterator[Connection]:
+    """Give the route a transaction: the one of an idempotent exchange if there is one, else its own."""
+    shared = getattr(request.state, "connection", None)
+    if shared is not None:
+        yield shared
+        return
+    with state_of(request).engine.begin() as connection:
+        yield connection
+
+
+Transaction = Annotated[Connection, Depends(transaction, scope="function")]
+
+
+def _now(state: State) -> datetime:
+    return state.clock()
+
+
+Now = Annotated[datetime, Depends(_now, scope="function")]
+
+
+def actor_of(request: Request) -> Actor:
+    """Return who asks; the edge has authenticated the request before it came here."""
+    return cast("Actor", request.state.actor)
+
+
+class RequiresRole:
+    """A dependency that lets only these roles pass; the OpenAPI document lists them."""
+
+    def __init__(self, *roles: Role) -> None:
+        self.roles = frozenset(roles)
+
+    def __call__(self, request: Request, _token: Annotated[object, Depends(_bearer)] = None) -> Actor:
+        actor = actor_of(request)
+        if actor.role not in self.roles:
+            allowed = ", ".join(sorted(self.roles))
+            msg = f"The role {actor.role} may not do this. Roles that may: {allowed}."
+            raise ForbiddenError(msg)
+        return actor
+
+
+def requires(*roles: Role) -> Callable[..., Actor]:
+    """Return a dependency for `Annotated[Actor, Depends(requires(...))]`."""
+    return RequiresRole(*roles)
+
+
+EVERYONE = tuple(Role)
+READERS = EVERYONE

@@ -1,0 +1,179 @@
+"""The outermost layer, plain ASGI: request ids, authentication, body limits, metrics, the access log.
+
+Authentication comes before the body is read or parsed: who has no token learns nothing but 401.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from anyio import to_thread
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from sqlalchemy.exc import SQLAlchemyError
+
+from infra.clock import seconds_running
+from infra.ids import new_id_text
+from infra.logs import logger
+from services.problems import Problem, database_away, unauthorized
+from services.state import AppState
+from services.tokens import Actor, find_token, hash_token, note_use
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+"""The only paths that answer without a token."""
+
+HOT_PATH = "/v1/call-checks"
+JSON_LIMIT_BYTES = 20 * 1024 * 1024
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+log = logger(__name__)
+
+
+class Meters:
+    """What `/metrics` shows of requests; labels are routes, methods and statuses, never people."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "telesales_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "telesales_http_request_seconds",
+            "Time to answer.",
+            ["route"],
+            registry=registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
+        )
+        self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        key = (method, route, status)
+        children = self._children.get(key)
+        if children is None:
+            children = (self.requests.labels(method, route, str(status)), self.seconds.labels(route))
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+
+class _BodyTooLargeError(Exception):
+    """More JSON came than is accepted."""
+
+
+class Edge:
+    """Wraps the application."""
+
+    def __init__(self, app: App, *, state: AppState, meters: Meters) -> None:
+        self._app = app
+        self._state = state
+        self._meters = meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = seconds_running()
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = new_id_text().encode()
+        status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        try:
+            await self._answer(scope, headers, receive, send_with_id)
+        finally:
+            self._note(scope, status, seconds_running() - started)
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        refusal = await self._refusal(scope, headers)
+        if refusal is not None:
+            await refusal.response()(scope, receive, send)
+            return
+        receive = _limited(receive) if _is_limited(headers) else receive
+        try:
+            await self._app(scope, receive, send)
+        except _BodyTooLargeError:
+            await _too_large().response()(scope, receive, send)
+
+    async def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Problem | None:
+        """Return why the request goes no further; otherwise leave the actor on the scope."""
+        if scope["path"] in OPEN_PATHS:
+            return None
+        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return unauthorized()
+        token_hash = hash_token(token.strip())
+        try:
+            actor = await self._actor(scope, token_hash)
+        except SQLAlchemyError:
+            return database_away()
+        if actor is None:
+            return unauthorized()
+        if _is_limited(headers) and int(headers.get(b"content-length", b"0") or 0) > JSON_LIMIT_BYTES:
+            return _too_large()
+        scope.setdefault("state", {}).update(actor=actor, token_hash=token_hash)
+        return None
+
+    async def _actor(self, scope: Scope, token_hash: bytes) -> Actor | None:
+        now = self._state.clock()
+        if scope["path"] == HOT_PATH:
+            # The batch that answers confirms that the token still lives.
+            known = self._state.tokens.find(token_hash, now=now)
+            if known is not None:
+                return known
+        return await to_thread.run_sync(self._look_up, token_hash)
+
+    def _look_up(self, token_hash: bytes) -> Actor | None:
+        now = self._state.clock()
+        with self._state.engine.begin() as connection:
+            token = find_token(connection, token_hash)
+            if token is None or not token.is_live(now):
+                return None
+            note_use(connection, token.actor.token_id, now=now)
+            return token.actor
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._meters.count(scope["method"], route, status, seconds)
+        if scope["path"] != HOT_PATH or status >= HTTPStatus.BAD_REQUEST:
+            log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+        structlog.contextvars.clear_contextvars()
+
+
+def _is_limited(headers: dict[bytes, bytes]) -> bool:
+    """Return whether the JSON limit holds: files have their own, applied while they are stored."""
+    return not headers.get(b"content-type", b"").startswith(b"multipart/form-data")
+
+
+def _limited(receive: Receive) -> Receive:
+    received = 0
+
+    async def receive_limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > JSON_LIMIT_BYTES:
+            raise _BodyTooLargeError
+        return message
+
+    return receive_limited
+
+
+def _too_large() -> Problem:
+    detail = f"JSON bodies may hold at most {JSON_LIMIT_BYTES // 1024**2} MB; send a file for more."
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return Problem(status, status.phrase, detail, "too-large")

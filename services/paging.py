@@ -1,0 +1,55 @@
+"""Lists: `limit`, and a cursor that says where the next page begins and of which query it is."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeVar
+
+import msgspec
+from fastapi import Query
+from pydantic import StringConstraints
+
+from services.problems import input_error
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most items in the answer.")]
+Cursor = Annotated[
+    str | None,
+    StringConstraints(max_length=1000, pattern=r"^[A-Za-z0-9_=-]*$"),
+    Query(description="`next_cursor` of the page before, of the same query."),
+]
+T = TypeVar("T")
+
+
+def _digest(query: Mapping[str, object]) -> str:
+    return hashlib.sha256(msgspec.json.encode(dict(query), order="sorted")).hexdigest()[:16]
+
+
+def make_cursor(query: Mapping[str, object], last: str) -> str:
+    """Return a cursor for the page after the item named `last`."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([_digest(query), last])).decode()
+
+
+def read_cursor(query: Mapping[str, object], cursor: str | None) -> str | None:
+    """Return the name of the last item seen, None on the first page.
+
+    Raises:
+        InputError: the cursor is broken or belongs to another query.
+    """
+    if cursor is None:
+        return None
+    try:
+        digest, last = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, str])
+    except (ValueError, msgspec.MsgspecError):
+        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
+    if digest != _digest(query):
+        raise input_error("cursor", "belongs to another query; leave it out for the first page")
+    return last
+
+
+def page(items: Sequence[T], *, limit: int, query: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    """Return `{"items", "next_cursor"}` of `limit` + 1 items read, `names[i]` naming `items[i]`."""
+    more = len(items) > limit
+    return {
+        "items": list(items[:limit]),
+        "next_cursor": make_cursor(query, names[limit - 1]) if more else None,
+    }

@@ -1,0 +1,225 @@
+"""Errors as answers: the one table from our exceptions to HTTP, and problem+json (RFC 9457) for all of them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from infra.logs import logger
+
+MEDIA_TYPE = "application/problem+json"
+_TYPE_BASE = "urn:telesales:problem:"
+_MOST_ERRORS = 1000
+_AWAY_STATES = ("08", "53", "57", "58", "25006", "40", "55P03", "XX001", "XX002")
+"""SQLSTATE classes that mean: away, shutting down, full, slow, in recovery, or in conflict; all worth a new try."""
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The body of an error answer; `extra` holds members beside those of the RFC."""
+
+    status: int
+    title: str
+    detail: str
+    slug: str
+    errors: Sequence[Mapping[str, object]] | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            "type": _TYPE_BASE + self.slug,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors is not None:
+            found["errors"] = list(self.errors)
+        return {**found, **self.extra}
+
+    def response(self) -> Response:
+        content = json.dumps(self.body(), ensure_ascii=False, default=str)
+        return Response(content, self.status, media_type=MEDIA_TYPE, headers=dict(self.headers))
+
+
+class RefusedError(Exception):
+    """A request that cannot be carried out as it stands; says what, why and what to do.
+
+    The base of the edge's own refusals. Errors of the packages below are mapped in `register_problem`.
+    """
+
+    status = HTTPStatus.CONFLICT
+    slug = "conflict"
+
+    def __init__(self, detail: str, *, errors: Sequence[Mapping[str, object]] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+
+    def problem(self) -> Problem:
+        return Problem(self.status, HTTPStatus(self.status).phrase, self.detail, self.slug, self.errors)
+
+
+class ForbiddenError(RefusedError):
+    """The token's role or person may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
+    slug = "forbidden"
+
+
+class NotFoundError(RefusedError):
+    """Nothing has this id."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "not-found"
+
+
+class InputError(RefusedError):
+    """Well-formed JSON that asks for something the law, the contract or the data does not allow."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-input"
+
+
+def input_error(loc: str, message: str, **more: object) -> InputError:
+    """Return the error for one bad field, named by its path in the body."""
+    return InputError(f"{loc}: {message}", errors=[{"loc": loc, "msg": message, **more}])
+
+
+class ConflictError(RefusedError):
+    """The request collides with what is recorded already."""
+
+
+def database_away(detail: str = "The database cannot be reached in time.") -> Problem:
+    """Return the answer while nothing can be decided: a dialer reads it as a denial."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Service Unavailable",
+        f"{detail} Nothing was decided or stored; do not place the call. Try again.",
+        "unavailable",
+        extra={"decision": "deny"},
+        headers={"Retry-After": "1"},
+    )
+
+
+def unauthorized() -> Problem:
+    return Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "Unauthorized",
+        "Send a live token as 'Authorization: Bearer TOKEN'. Tokens are made with 'telesales token create'.",
+        "unauthorized",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Return whether a database error means "away, slow or full" and not a fault of ours."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or (state or "").startswith(_AWAY_STATES))
+
+
+_Answer = Callable[[Exception], Problem]
+_domain: dict[type[Exception], _Answer] = {}
+
+
+def register_answer(error: type[Exception], answer: _Answer) -> None:
+    """Say what answer an error of a package below becomes."""
+    _domain[error] = answer
+
+
+def register_problem(error: type[Exception], status: HTTPStatus, slug: str) -> None:
+    """Say which status an error of a package below becomes; its message is the detail."""
+    register_answer(error, lambda raised: Problem(status, status.phrase, str(raised), slug))
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """Return the answer for an error of ours, None for one that is nobody's."""
+    if isinstance(error, RefusedError):
+        return error.problem()
+    for kind in type(error).__mro__:
+        if kind in _domain:
+            return _domain[kind](error)
+    return None
+
+
+def registered_errors() -> frozenset[type[Exception]]:
+    """Return every domain error that has an answer."""
+    return frozenset(_domain)
+
+
+def _loc(parts: Sequence[object]) -> str:
+    named = [str(part) for part in parts]
+    if len(named) > 1 and named[0] in {"body", "query", "path", "header"}:
+        named = named[1:]
+    return ".".join(named)
+
+
+def _validation_problem(error: RequestValidationError) -> Problem:
+    found = error.errors()
+    # Messages only: what was sent may be personal and is never sent back or logged.
+    errors = [{"loc": _loc(one["loc"]), "msg": one["msg"]} for one in found[:_MOST_ERRORS]]
+    named = ", ".join(dict.fromkeys(str(one["loc"]) for one in errors[:5]))
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Unprocessable Content",
+        f"{len(found)} of the values sent cannot be used ({named}). See 'errors' for each.",
+        "invalid-input",
+        errors,
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error of the application answer with problem+json."""
+
+    @app.exception_handler(RequestValidationError)
+    def on_validation(_request: Request, error: RequestValidationError) -> Response:
+        return _validation_problem(error).response()
+
+    @app.exception_handler(HTTPException)
+    def on_http(_request: Request, error: HTTPException) -> Response:
+        phrase = HTTPStatus(error.status_code).phrase
+        slug = phrase.lower().replace(" ", "-")
+        return Problem(error.status_code, phrase, str(error.detail), slug, headers=error.headers or {}).response()
+
+    @app.exception_handler(RefusedError)
+    def on_refused(_request: Request, error: RefusedError) -> Response:
+        return error.problem().response()
+
+    @app.exception_handler(SQLAlchemyError)
+    def on_database(_request: Request, error: SQLAlchemyError) -> Response:
+        return _database_problem(error).response()
+
+    for kind in _domain:
+        app.add_exception_handler(kind, _on_domain)
+
+
+def _on_domain(_request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    if problem is None:
+        raise error
+    return problem.response()
+
+
+def _database_problem(error: SQLAlchemyError) -> Problem:
+    if is_database_away(error):
+        log.warning("database_away", error=type(error).__name__)
+        return database_away()
+    log.error("database_error", error=type(error).__name__, sqlstate=_sqlstate(error))
+    return database_away("The database refused the work.")
+
+
+def _sqlstate(error: SQLAlchemyError) -> str | None:
+    original: Any = getattr(error, "orig", None)
+    state: str | None = getattr(original, "sqlstate", None)
+    return state

@@ -1,0 +1,30 @@
+"""What one process of the application holds: the engine, the clock, the gate's copy of the registers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from compliance.call_checks import Gate
+from infra.clock import Clock
+from infra.settings import Settings
+from services.check_queue import CheckQueue
+from services.token_cache import TokenCache
+
+Wake = Callable[[UUID], None]
+"""Tells the worker, after the commit, that a job waits; losing the message loses no work."""
+
+
+@dataclass(slots=True)
+class AppState:
+    settings: Settings
+    engine: Engine
+    clock: Clock
+    gate: Gate
+    tokens: TokenCache
+    check_queue: CheckQueue
+    files: Path
+    """Directory below which jobs keep their files."""
+    wake: Wake

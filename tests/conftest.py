@@ -1,0 +1,131 @@
+"""Fixtures on a real PostgreSQL with the real migrations: one server for the run, one database per test module."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Connection, Engine, text
+
+from infra import embedded_postgres
+from infra.database import make_engine
+from infra.embedded_postgres import EmbeddedPostgres
+from infra.ids import new_id
+from infra.migrate import migrate
+from infra.settings import Settings
+from services import all_tables
+from services.app import create_app
+from services.tokens import Role, create_token
+
+assert all_tables.REGISTERED
+
+NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+"""12:00 in Shanghai on a Monday."""
+
+_names = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One PostgreSQL for the whole run, in a temporary directory."""
+    with embedded_postgres.start(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedPostgres) -> str:
+    """The name of a migrated, empty database from which each test's is copied."""
+    name = "template_migrated"
+    _administer(server, f"CREATE DATABASE {name}")
+    engine = make_engine(server.url(name), application_name="tests")
+    migrate(engine)
+    engine.dispose()
+    return name
+
+
+def _administer(server: EmbeddedPostgres, statement: str) -> None:
+    engine = make_engine(server.url("postgres"), application_name="tests")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture
+def database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """The URL of a fresh migrated database of this test alone, for what must commit."""
+    name = f"test_{next(_names)}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield server.url(name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_engine(server: EmbeddedPostgres, template: str) -> Iterator[Engine]:
+    """An engine on a migrated database in which nothing is ever committed."""
+    name = "test_shared"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    engine = make_engine(server.url(name), application_name="tests")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def connection(shared_engine: Engine) -> Iterator[Connection]:
+    """One test's transaction, rolled back at its end."""
+    with shared_engine.connect() as opened:
+        yield opened
+        opened.rollback()
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    """An engine on this test's own database."""
+    made = make_engine(database, application_name="tests", pool_size=10, max_overflow=30)
+    yield made
+    made.dispose()
+
+
+class SettableClock:
+    """The product's clock, set by a test."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, by: timedelta) -> None:
+        self.at += by
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock(NOON)
+
+
+ClientFor = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def client_for(
+    database: str, engine: Engine, clock: SettableClock, tmp_path: Path
+) -> Iterator[Callable[..., TestClient]]:
+    """Return clients of one running application by role, each with a live token of its own owner.
+
+    `client_for("officer", owner="officer2")` is another person of the same role.
+    """
+    app = create_app(Settings(data_dir=tmp_path), database_url=database, clock=clock)
+    with TestClient(app, raise_server_exceptions=False) as running:
+
+        def client(role: str, *, owner: str | None = None) -> TestClient:
+            with engine.begin() as opened:
+                token = create_token(opened, token_id=new_id(), role=Role(role), owner=owner or role, now=clock())
+            made = TestClient(app, raise_server_exceptions=False)
+            made.portal = running.portal
+            made.headers["Authorization"] = f"Bearer {token}"
+            return made
+
+        yield client
