@@ -9,7 +9,7 @@ from compliance.tables import audit_events
 from infra.ids import new_id
 
 
-def note(  # noqa: PLR0913 - one argument per column
+def note(
     connection: Connection,
     *,
     kind: str,

@@ -54,8 +54,31 @@ def check_calls(
     now: datetime,
 ) -> list[JudgedCall]:
     """Decide on `calls` at `now` and record the decisions, `actors[i]` being who asked for `calls[i]`."""
-    numbered = [NumberedCall(call, normalise(call.callee)) for call in calls]
+    numbered = number_calls(calls)
     known = read_known_people(connection, numbered)
+    return check_known(connection, numbered, known, gate=gate, actors=actors, now=now)
+
+
+def number_calls(calls: Sequence[ProposedCall]) -> list[NumberedCall]:
+    """Return the calls, each with its callee's number in normal form."""
+    return [NumberedCall(call, normalise(call.callee)) for call in calls]
+
+
+def depend_on_others(policy: Policy, numbered: Sequence[NumberedCall]) -> bool:
+    """Return whether deciding these calls needs locks: a contact limit is set, or a callback request is named."""
+    return policy.contact_limit is not None or any(one.call.callback_request_id is not None for one in numbered)
+
+
+def check_known(
+    connection: Connection,
+    numbered: Sequence[NumberedCall],
+    known: KnownPeople,
+    *,
+    gate: Gate,
+    actors: Sequence[str],
+    now: datetime,
+) -> list[JudgedCall]:
+    """Do what `check_calls` does for callees whose facts were just read in this transaction."""
     book = gate.shelf.book(connection, counters=known.counters, now=now)
     sitting = _Sitting(book=book, calendar=gate.calendar, at=now.astimezone(SHANGHAI), lock=True)
     judged = _judge(connection, numbered, known, sitting)
@@ -77,7 +100,7 @@ def simulate_calls(
 
     `policy` None stands for the one in force now.
     """
-    numbered = [NumberedCall(call, normalise(call.callee)) for call in calls]
+    numbered = number_calls(calls)
     known = read_known_people(connection, numbered, as_of=at)
     book = read_book(connection, now=now, all_overlays=True)
     if policy is not None:
@@ -98,9 +121,7 @@ def _judge(
     def decide_these(indexes: Sequence[int]) -> None:
         for index in indexes:
             callees[index] = dependencies.complete(index, callees[index])
-        pairs = [
-            (calls[index].call, Facts(side=sides[index].side, callee=callees[index])) for index in indexes
-        ]
+        pairs = [(calls[index].call, Facts(side=sides[index].side, callee=callees[index])) for index in indexes]
         for index, decision in zip(indexes, decide_all(pairs, book.policy, at=at), strict=True):
             dependencies.remember(index, decision)
             decided[index] = decision

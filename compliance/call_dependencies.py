@@ -35,9 +35,7 @@ _ATTEMPTS = text("""
     SELECT r.callee_digits, r.started_at FROM call_records r LEFT JOIN call_checks c USING (check_id)
      WHERE r.callee_digits = ANY(:phones) AND r.started_at > :since AND r.direction = 'outbound'
        AND (c.check_id IS NULL OR c.phone_digits IS DISTINCT FROM r.callee_digits
-            OR (c.verdict = 'deny' AND c.purpose <> 'service'))""").bindparams(
-    bindparam("phones", type_=ARRAY(BIGINT))
-)
+            OR (c.verdict = 'deny' AND c.purpose <> 'service'))""").bindparams(bindparam("phones", type_=ARRAY(BIGINT)))
 
 _CALLBACKS_SQL = """
     SELECT callback_request_id, phone_digits, from_at, to_at, created_at, used_at
@@ -82,11 +80,7 @@ class Dependencies:
         self._uses = Counter(key for index in range(len(calls)) for key in self._keys(index))
 
     def _is_limited(self, numbered: NumberedCall) -> bool:
-        return (
-            self._limit is not None
-            and numbered.number is not None
-            and numbered.call.purpose is not Purpose.SERVICE
-        )
+        return self._limit is not None and numbered.number is not None and numbered.call.purpose is not Purpose.SERVICE
 
     def _keys(self, index: int) -> list[tuple[str, str]]:
         person, callback = self._persons[index], self._calls[index].call.callback_request_id
@@ -153,9 +147,7 @@ def _read_callbacks(
         return {}
     rows = connection.execute(_CALLBACKS_LOCKED if lock else _CALLBACKS, {"ids": sorted(ids)})
     return {
-        row.callback_request_id: _StoredCallback(
-            row.phone_digits, row.from_at, row.to_at, row.created_at, row.used_at
-        )
+        row.callback_request_id: _StoredCallback(row.phone_digits, row.from_at, row.to_at, row.created_at, row.used_at)
         for row in rows
     }
 

@@ -49,7 +49,7 @@ _CUSTOMERS_AND_COUNTERS = """
       FROM customer_phones WHERE phone_digits = ANY(:phones)
     UNION ALL
     SELECT 'counter', NULL, register, NULL, NULL, NULL, changes
-      FROM register_counters WHERE register <> 'tokens'"""
+      FROM register_counters"""
 
 _PERSON_BLOCKS_NOW = """
     SELECT customer_id, entry_id, blocked_from, blocked_through FROM (
@@ -137,9 +137,7 @@ def read_known_people(
         if row.kind == "counter":
             known.counters[row.name] = row.changes
         elif row.kind == "block":
-            known.blocks[row.phone_digits].append(
-                _BlockRow(row.entry_id, row.blocked_from, row.blocked_through)
-            )
+            known.blocks[row.phone_digits].append(_BlockRow(row.entry_id, row.blocked_from, row.blocked_through))
         else:
             known.holders[row.phone_digits].append(row.name)
     customers = {numbered.call.customer_id for numbered in calls if numbered.call.customer_id}
@@ -148,9 +146,7 @@ def read_known_people(
         known.customers = read_customers(connection, customers)
         statement = _PERSONS_NOW if as_of is None else _PERSONS_AS_OF
         for row in connection.execute(statement, {"customers": sorted(customers), **when}):
-            known.person_blocks[row.customer_id].append(
-                _BlockRow(row.entry_id, row.blocked_from, row.blocked_through)
-            )
+            known.person_blocks[row.customer_id].append(_BlockRow(row.entry_id, row.blocked_from, row.blocked_through))
     return known
 
 
@@ -161,9 +157,7 @@ def callee_of(known: KnownPeople, numbered: NumberedCall, *, calendar: Calendar,
         callee = Callee(phone_e164=None)
     else:
         source = RegionSource.NUMBER if number.region else None
-        callee = Callee(
-            phone_e164=number.e164, mainland=number.mainland, region=number.region, region_source=source
-        )
+        callee = Callee(phone_e164=number.e164, mainland=number.mainland, region=number.region, region_source=source)
     digits = numbered.phone_digits
     if not known.customers and digits not in known.blocks:
         return callee

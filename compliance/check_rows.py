@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
+import psycopg
 from psycopg import Connection as PsycopgConnection
 from sqlalchemy import Connection, select, text
 
@@ -24,10 +25,8 @@ from compliance.register_book import RecordedSide
 from compliance.shanghai import SHANGHAI
 from compliance.tables import call_checks, calling_sides
 
-_COPY = (
-    "COPY call_checks (check_id, actor, purpose, phone_digits, call, side_digest, callee_facts, policy_digest,"
-    " verdict, region, reasons, checked_at, valid_until, next_callable_at) FROM STDIN"
-)
+_COPY = """COPY call_checks (check_id, actor, purpose, phone_digits, call, side_digest, callee_facts, policy_digest,
+    verdict, region, reasons, checked_at, valid_until, next_callable_at) FROM STDIN"""
 _WRITE_SIDE = text(
     "INSERT INTO calling_sides (side_digest, facts, recorded_at) VALUES (:digest, :facts, :now)"
     " ON CONFLICT (side_digest) DO NOTHING"
@@ -82,21 +81,39 @@ def write_checks(
         listed = one.decision.reasons
         if id(listed) not in reasons:
             reasons[id(listed)] = _escaped(msgspec.json.encode(listed).decode())
-        lines.append(_line(one, actor, reasons[id(listed)]))
+        lines.append(_line(one, _escaped(actor), reasons[id(listed)]))
+    # COPY, for few rows as for many: arrays of JSON cost psycopg more to quote than all else in a decision.
     driver = cast("PsycopgConnection[Any]", connection.connection.driver_connection)
-    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write("".join(lines))
+    try:
+        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.write("".join(lines))
+    except psycopg.OperationalError:
+        connection.invalidate()  # SQLAlchemy did not see the error, and would use the dead connection again
+        raise
 
 
 def _line(one: JudgedCall, actor: str, reasons: str) -> str:
     callee, decision = one.callee, one.decision
     return (
-        f"{one.check_id}\t{_escaped(actor)}\t{one.call.purpose}\t"
-        f"{callee.phone_e164[1:] if callee.phone_e164 else _NULL}\t"
-        f"{_escaped(msgspec.json.encode(one.call).decode())}\t\\\\x{one.side.digest.hex()}\t"
-        f"{_escaped(msgspec.json.encode(callee).decode())}\t{one.policy.digest}\t{decision.verdict}\t"
-        f"{callee.region or _NULL}\t{reasons}\t{one.at.isoformat()}\t"
-        f"{_instant(decision.valid_until)}\t{_instant(decision.next_callable_at)}\n"
+        "\t".join(
+            (
+                one.check_id,
+                actor,
+                one.call.purpose.value,
+                callee.phone_e164[1:] if callee.phone_e164 else _NULL,
+                _escaped(msgspec.json.encode(one.call).decode()),
+                "\\\\x" + one.side.digest.hex(),
+                _escaped(msgspec.json.encode(callee).decode()),
+                one.policy.digest,
+                decision.verdict.value,
+                callee.region or _NULL,
+                reasons,
+                one.at.isoformat(),
+                _instant(decision.valid_until),
+                _instant(decision.next_callable_at),
+            )
+        )
+        + "\n"
     )
 
 
@@ -108,7 +125,7 @@ def _instant(at: datetime | None) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Escape for COPY; JSON and our ids hold no raw tab or line break, save the actor's name."""
+    """Escape for COPY's text form."""
     if "\\" in value or "\t" in value or "\n" in value or "\r" in value:
         value = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
     return value
@@ -175,7 +192,7 @@ def read_check(connection: Connection, check_id: UUID) -> StoredCheck:
             valid_until=_shanghai(row.valid_until),
             next_callable_at=_shanghai(row.next_callable_at),
         ),
-        policy=policy_by_digest(connection, row.policy_digest),
+        policy=policy_by_digest(connection, row.policy_digest, used_at=row.checked_at),
         at=row.checked_at.astimezone(SHANGHAI),
         check_id=str(check_id),
     )
@@ -188,9 +205,7 @@ def _shanghai(at: datetime | None) -> datetime | None:
 
 def replay(judged: JudgedCall) -> tuple[bool, Decision]:
     """Decide again from the stored facts and policy; return whether the answer is the same, and the answer."""
-    again = decide(
-        judged.call, Facts(side=judged.side.side, callee=judged.callee), judged.policy, at=judged.at
-    )
+    again = decide(judged.call, Facts(side=judged.side.side, callee=judged.callee), judged.policy, at=judged.at)
     stored = judged.decision
     same = (again.verdict, again.reasons, again.valid_until, again.next_callable_at) == (
         stored.verdict,

@@ -70,11 +70,9 @@ class NumberList:
         `block.rows()` gives the rows of any block. Where `block.plain`, its `data` may instead be searched
         as raw bytes in `block.encoding`; see `TextBlock`. Blocks of text can be sent to other processes.
         """
-        match self.table:
-            case TextTable():
-                yield from self.table.blocks(size)
-            case SheetTable():
-                yield from self.table.blocks(max(size // _BYTES_PER_SHEET_ROW, 1))
+        if isinstance(self.table, SheetTable):
+            return self.table.blocks(max(size // _BYTES_PER_SHEET_ROW, 1))
+        return self.table.blocks(size)
 
 
 def open_number_list(path: Path, *, limits: WorkbookLimits = DEFAULT_LIMITS) -> NumberList:

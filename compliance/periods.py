@@ -32,9 +32,7 @@ def add_months(day: date, months: int) -> date:
     """
     if isinstance(day, datetime):
         # A datetime is a date to Python, and its day is that of its own zone: most often the wrong one.
-        raise TypeError(
-            "a period is counted from a civil date; got an instant, so take its day in Asia/Shanghai"
-        )
+        raise TypeError("a period is counted from a civil date; got an instant, so take its day in Asia/Shanghai")
     year, month_index = divmod(day.year * 12 + day.month - 1 + months, 12)
     if not MINYEAR <= year <= MAXYEAR:
         raise PeriodOutOfRangeError(

@@ -68,7 +68,7 @@ _DASHED_EXTENSION = re.compile(
     r"((?:(?:\+|00)?86[ -]?)?(?:0?1\d{10}|\(?0\d{2,3}\)?[ -]?\d{7,8})|(?:\+|00)86[ -]?\d{2,3}[ -]\d{7,8})-\d{2,6}"
 )
 _AREA_AND_SLASH = re.compile(r"((?:(?:\+|00)?86[ -]*)?\(?0\d{2,3}\)?) *[/] *(\d[\d -]*)")
-_DECIMAL_ZEROS = re.compile(r"([^.]*\d)\.0{1,2}")
+_DECIMAL_ZEROS = re.compile(r"([^.]*)\.0+")
 _BODY = re.compile(r"[ (.-]*\+?[\d ().-]*")
 _SCIENTIFIC = re.compile(r"=?[+-]?\d(?:[.,]\d*)?e[+-]?\d{1,3}")
 _CARRIER_AND_NUMBER = re.compile(rf"{_CARRIER}(\d{{10,}})")
@@ -154,15 +154,22 @@ def _plain_mobile(text: str) -> PhoneNumber | None:
 
     It may only know less than `_read`, never say something else.
     """
-    if len(text) != _MOBILE_DIGITS:
-        if len(text) > _LONGEST_TEXT:
-            return None
-        text = text.replace(" ", "").replace("-", "")
-        if text.startswith("+86"):
-            text = text[3:]
-        elif len(text) > _MOBILE_DIGITS:
-            text = text.removeprefix("00").removeprefix("86")
-    return _mobile(text) if _is_mobile_shape(text) and text.isascii() and text.isdecimal() else None
+    national = text.removeprefix("+86")
+    if len(national) != _MOBILE_DIGITS:
+        national = _without_separators(text)
+    return _mobile(national) if _is_mobile_shape(national) and national.isascii() and national.isdecimal() else None
+
+
+def _without_separators(text: str) -> str:
+    """Return `text` without spaces, hyphens and one 86 before the number; "" if it is too long to be one."""
+    if len(text) > _LONGEST_TEXT:
+        return ""
+    digits = text.replace(" ", "").replace("-", "")
+    if len(digits) == _MOBILE_DIGITS:
+        return digits
+    # 00 goes only together with 86: 0013802345678 is a number in the United States.
+    prefix = next((prefix for prefix in ("+86", "86", "0086") if digits.startswith(prefix)), "")
+    return digits[len(prefix) :]
 
 
 def _is_mobile_shape(national: str) -> bool:
@@ -241,9 +248,7 @@ def _spelling(text: str) -> str | None:
     uri = _URI.match(spelling)
     if uri is not None:
         return _uri_number(spelling[uri.end() :])
-    spelling = _LABEL.sub("", spelling)
-    zeros = _DECIMAL_ZEROS.fullmatch(spelling)
-    return _OUTSIDE_LINE.sub("", zeros[1] if zeros else spelling)
+    return _OUTSIDE_LINE.sub("", _LABEL.sub("", spelling))
 
 
 def _uri_number(number: str) -> str | None:
@@ -252,7 +257,7 @@ def _uri_number(number: str) -> str | None:
     context = re.search(r"phone-context=(\+\d+)", parameters)
     if context is not None and not context[1].startswith("+86") and not subscriber.startswith("+"):
         return None
-    return subscriber.strip()
+    return _OUTSIDE_LINE.sub("", subscriber.strip())
 
 
 def _without_extension(spelling: str) -> str:
@@ -269,7 +274,10 @@ def _digits(spelling: str) -> str | None:
         spelling = f"{slashed[1]}{slashed[2]}"
     if _BODY.fullmatch(spelling) is None or _ZERO_AND_NEW_NUMBER.match(spelling):
         return None
-    return re.sub(r"[ ().-]", "", spelling)
+    digits = re.sub(r"[ ()-]", "", spelling)
+    # One dot before nothing but zeros is a spreadsheet's: 1380013800.0 lacks a digit, and is not 13800138000.
+    zeros = _DECIMAL_ZEROS.fullmatch(digits)
+    return digits.replace(".", "") if zeros is None else zeros[1]
 
 
 def _number(digits: str | None) -> PhoneNumber | None:

@@ -48,8 +48,11 @@ def policy_in_force(connection: Connection, *, now: datetime) -> Policy:
     return parse_policy(floor_policy_text(on=on), on=on)
 
 
-def policy_by_digest(connection: Connection, digest: str) -> Policy:
-    """Return a policy of any time by its digest.
+def policy_by_digest(connection: Connection, digest: str, *, used_at: datetime) -> Policy:
+    """Return the policy with this digest, under which something was decided at `used_at`.
+
+    A decision made before any policy was stored was made by the legal floor of its day, which the law's data
+    give again.
 
     Raises:
         UnknownPolicyError: no stored policy has this digest.
@@ -62,6 +65,10 @@ def policy_by_digest(connection: Connection, digest: str) -> Policy:
         .limit(1)
     ).one_or_none()
     if row is None:
+        on = shanghai_day(used_at)
+        floor = parse_policy(floor_policy_text(on=on), on=on)
+        if floor.digest == digest:
+            return floor
         msg = f"no policy with digest {digest} is stored"
         raise UnknownPolicyError(msg)
     return _parsed(row.text, row.effective_from)

@@ -41,6 +41,19 @@ Counters = Mapping[str, int]
 INSURER_ROW = "insurer"
 """The insurer's register has one row, and this is its id."""
 
+COUNTED = (
+    "insurer",
+    "centres",
+    "agents",
+    "caller-numbers",
+    "products",
+    "scripts",
+    "campaigns",
+    "overlays",
+    "policies",
+)
+"""What a book holds, by the names of its change counters. Customers are read per call; tokens are not ours."""
+
 _CACHED_SIDES = 4096
 
 
@@ -91,9 +104,7 @@ class Book:
             caller_numbers=self.caller_numbers.get(caller or "", ()),
             product=self.products.get(call.product_code or "", ()),
             scripts=tuple(
-                script
-                for mode in sorted(modes)
-                for script in self.scripts.get((call.product_code or "", mode), ())
+                script for mode in sorted(modes) for script in self.scripts.get((call.product_code or "", mode), ())
             ),
             campaign=self.campaigns.get(call.campaign_id or "", ()),
             overlays=self.overlays,
@@ -122,7 +133,7 @@ class Shelf:
         if counters is None:
             counters = read_counters(connection)
         with self._lock:
-            if self._book is None or self._book.counters != counters:
+            if self._book is None or any(counters[name] != self._book.counters.get(name) for name in COUNTED):
                 self._book = read_book(connection, now=now)
             return self._book
 
@@ -133,8 +144,7 @@ class Shelf:
 
 def read_counters(connection: Connection) -> dict[str, int]:
     """Return how often each register has changed."""
-    columns = register_counters.c
-    rows = connection.execute(select(columns.register, columns.changes).where(columns.register != "tokens"))
+    rows = connection.execute(select(register_counters.c.register, register_counters.c.changes))
     return {row.register: row.changes for row in rows}
 
 
@@ -172,9 +182,7 @@ def _versions_by_register(connection: Connection) -> dict[str, dict[str, list[di
     found: dict[str, dict[str, list[dict[str, object]]]] = defaultdict(lambda: defaultdict(list))
     columns = register_versions.c
     rows = connection.execute(
-        select(
-            columns.register, columns.row_id, columns.effective_from, columns.effective_through, columns.body
-        )
+        select(columns.register, columns.row_id, columns.effective_from, columns.effective_through, columns.body)
         .where(columns.register != "customers")
         .order_by(columns.register, columns.row_id, columns.effective_from, columns.version_id)
     )
@@ -188,9 +196,7 @@ def _typed(bodies: Iterable[Mapping[str, object]], kind: type[V]) -> tuple[V, ..
     return tuple(msgspec.convert(body, kind, strict=False) for body in bodies)
 
 
-def _typed_rows(
-    rows: Mapping[str, Iterable[Mapping[str, object]]], kind: type[V]
-) -> dict[str, tuple[V, ...]]:
+def _typed_rows(rows: Mapping[str, Iterable[Mapping[str, object]]], kind: type[V]) -> dict[str, tuple[V, ...]]:
     return {row_id: _typed(bodies, kind) for row_id, bodies in rows.items()}
 
 

@@ -28,9 +28,7 @@ register_rows = Table(
     metadata,
     Column("register", Text, nullable=False),
     Column("row_id", Text, nullable=False),
-    Column(
-        "position", BigInteger, Identity(always=True), nullable=False, comment="order of entry, for paging"
-    ),
+    Column("position", BigInteger, Identity(always=True), nullable=False, comment="order of entry, for paging"),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("register", "row_id"),
     Index("ix_register_rows_position", "register", "position"),

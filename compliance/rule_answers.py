@@ -137,10 +137,10 @@ def version_on(versions: Sequence[AnyVersion], day: date) -> AnyVersion | None:
 
 def version_days(versions: Sequence[Version]) -> list[date | None]:
     """Return every day on which another version of a row, or none, comes into force."""
-    return [
-        *(version.effective_from for version in versions),
-        *(day_after(version.effective_through) for version in versions),
-    ]
+    days: list[date | None] = []
+    for version in versions:
+        days += (version.effective_from, day_after(version.effective_through))
+    return days
 
 
 def day_after(through: date | None) -> date | None:

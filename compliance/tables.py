@@ -26,9 +26,7 @@ calling_sides = Table(
     "calling_sides",
     metadata,
     Column("side_digest", LargeBinary, primary_key=True, comment="SHA-256 of `facts`"),
-    Column(
-        "facts", Text, nullable=False, comment="a CallingSide as JSON; one row serves all calls that share it"
-    ),
+    Column("facts", Text, nullable=False, comment="a CallingSide as JSON; one row serves all calls that share it"),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
 )
 
@@ -65,16 +63,12 @@ do_not_call_entries = Table(
     Column("customer_id", Text, unique=True, comment="one entry per person"),
     Column("blocked_from", DateTime(timezone=True), nullable=False, comment="the instant the block bites"),
     Column("refused_at", DateTime(timezone=True), nullable=False, comment="the latest refusal"),
-    Column(
-        "blocked_through", Date, nullable=False, comment="by month count, inclusive; 9999-12-31: permanent"
-    ),
+    Column("blocked_through", Date, nullable=False, comment="by month count, inclusive; 9999-12-31: permanent"),
     Column("source", Text, nullable=False),
     Column("reason", Text),
     Column("released_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
-    Column(
-        "changed_in", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")
-    ),
+    Column("changed_in", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     Index("ix_do_not_call_entries_changed_in", "changed_in"),
 )
 

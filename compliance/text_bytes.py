@@ -114,7 +114,12 @@ def _without_endless_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _utf_16_without_mark(head: bytes) -> str | None:
-    """Recognise UTF-16 by the zero bytes of its digits, delimiters and line breaks, all on the same side."""
+    """Recognise UTF-16 by the zero bytes of its digits, delimiters and line breaks, all on the same side.
+
+    The header row must have some too: zero bytes further down only are damage in text of another encoding.
+    """
+    if b"\0" not in head.partition(b"\n")[0]:
+        return None
     zeros_first, zeros_second = head[0::2].count(0), head[1::2].count(0)
     enough = len(head) / 2 * 0.2
     if zeros_second > enough and zeros_second >= 4 * zeros_first:

@@ -195,10 +195,11 @@ def _column_number(letters: bytes) -> int:
 
 def _first_visible_sheet(path: Path) -> CalamineSheet:
     try:
-        workbook = CalamineWorkbook.from_path(path)
-        for index, sheet in enumerate(workbook.sheets_metadata):
-            if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible:
-                return workbook.get_sheet_by_index(index)
+        # Not `from_path`, which goes by the name of the file before it looks inside.
+        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as workbook:
+            for index, sheet in enumerate(workbook.sheets_metadata):
+                if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible:
+                    return workbook.get_sheet_by_index(index)
     except (CalamineError, OSError, ValueError) as error:
         raise _damaged() from error
     raise UnreadableListError(

@@ -30,14 +30,11 @@ class Calendar:
 
     def __post_init__(self) -> None:
         if self.known_from > self.known_through:
-            raise CalendarRangeError(
-                f"calendar from {self.known_from} through {self.known_through} covers no day"
-            )
+            raise CalendarRangeError(f"calendar from {self.known_from} through {self.known_through} covers no day")
         outside = [day for day in self.rest_days if not self.known_from <= day <= self.known_through]
         if outside:
             raise CalendarRangeError(
-                f"rest day {min(outside)} is outside the calendar "
-                f"from {self.known_from} through {self.known_through}"
+                f"rest day {min(outside)} is outside the calendar from {self.known_from} through {self.known_through}"
             )
 
     def is_rest(self, day: date) -> bool | None:
@@ -56,9 +53,7 @@ def package_calendar() -> Calendar:
     # The package does not name the years it covers; its own check takes those of its first and last holiday.
     known_from = date(min(chinese_calendar.holidays).year, 1, 1)
     known_through = date(max(chinese_calendar.holidays).year, 12, 31)
-    rest_days = frozenset(
-        day for day in _days(known_from, known_through) if not chinese_calendar.is_workday(day)
-    )
+    rest_days = frozenset(day for day in _days(known_from, known_through) if not chinese_calendar.is_workday(day))
     return Calendar(known_from, known_through, rest_days)
 
 

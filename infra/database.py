@@ -19,9 +19,7 @@ ANSWER_WITHIN_MS = 2000
 
 def psycopg_url(url: str) -> URL:
     """Return `url` with the psycopg 3 driver, whatever spelling of postgresql:// it came in."""
-    parsed = make_url(
-        url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url
-    )
+    parsed = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
     return parsed.set(drivername="postgresql+psycopg")
 
 
@@ -37,10 +35,12 @@ def make_engine(
     statement_timeout_ms: int | None = None,
     pool_size: int = 5,
     max_overflow: int = 10,
+    pre_ping: bool = True,
 ) -> Engine:
     """Return an engine whose connections give up on a dead server instead of waiting for ever.
 
-    `statement_timeout_ms` None means no limit, for long work that nobody waits for.
+    `statement_timeout_ms` None means no limit, for long work that nobody waits for. `pre_ping` asks a pooled
+    connection whether it lives before each use, at the price of a round trip.
     """
     options = ["-c timezone=UTC", "-c idle_in_transaction_session_timeout=600000"]
     if statement_timeout_ms is not None:
@@ -51,7 +51,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=2,
-        pool_pre_ping=True,
+        pool_pre_ping=pre_ping,
         connect_args={
             "application_name": application_name,
             "connect_timeout": 2,

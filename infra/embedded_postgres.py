@@ -33,6 +33,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote
+from weakref import WeakSet
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
@@ -47,12 +48,17 @@ ACCOUNT_FOR_ROOT = "pgserver"
 PORT = 5432
 """Never opened: it only names the socket file. URLs spell it out, so that PGPORT in a shell does no harm."""
 
+STOP_WITHIN_S = 14.0
+"""With the 15 s of the supervisor this keeps below the 30 s in which everything ends after a signal."""
+
 SOCKET_ROOT = Path("/tmp")  # noqa: S108 - each socket gets a 0700 directory whose owner is checked
 LONGEST_SOCKET_PATH = 100
 """Bytes; Linux allows 107 and macOS 103 before the end of sun_path."""
 
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 _MEBIBYTE = 1024 * 1024
+
+_OPEN_USERS_LOCKS: WeakSet[IO[str]] = WeakSet()
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -117,7 +123,7 @@ class EmbeddedPostgres:
     def is_running(self) -> bool:
         return _find_postmaster(self._layout.cluster) is not None
 
-    def close(self, within_s: float = 30) -> None:
+    def close(self, within_s: float = STOP_WITHIN_S) -> None:
         """Let go of the server, and stop it within `within_s` seconds when nobody else uses it.
 
         On a handle from `find_running` this does nothing: it never used the server.
@@ -129,14 +135,13 @@ class EmbeddedPostgres:
             if _nobody_holds(self._layout.home / "users.lock"):
                 self._stop(within_s)
 
-    def stop(self, within_s: float = 30) -> None:
+    def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Stop the server within `within_s` seconds, whoever uses it; harmless when it is not running."""
         self._stop(within_s)
         self._let_go()
 
     def _let_go(self) -> None:
         if self._users is not None:
-            fcntl.flock(self._users, fcntl.LOCK_UN)
             self._users.close()
             self._users = None
 
@@ -146,6 +151,8 @@ class EmbeddedPostgres:
             self._child.wait()
         elif (postmaster := _find_postmaster(self._layout.cluster)) is not None:
             _stop_process(postmaster.process, within_s)
+        with suppress(OSError):  # not empty after a stop by force; the next start clears it
+            self.socket_dir.rmdir()
 
     def __enter__(self) -> Self:
         return self
@@ -244,6 +251,7 @@ def _attach(layout: _Layout, child: subprocess.Popen[bytes] | None, progress: Pr
     postmaster = _wait_until_ready(layout, child, progress)
     users = _open_lock(layout.home / "users.lock")
     fcntl.flock(users, fcntl.LOCK_SH)
+    _OPEN_USERS_LOCKS.add(users)
     server = EmbeddedPostgres(layout, postmaster.socket_dir, child=child, users=users)
     try:
         _ensure_database(server)
@@ -325,9 +333,7 @@ def _popen(account: _Account, program: str, *arguments: str, output: IO[bytes]) 
     )
 
 
-def _wait_until_ready(
-    layout: _Layout, child: subprocess.Popen[bytes] | None, progress: Progress
-) -> _Postmaster:
+def _wait_until_ready(layout: _Layout, child: subprocess.Popen[bytes] | None, progress: Progress) -> _Postmaster:
     """Wait for "ready" as long as the server lives; `child` is the server when we started it."""
     for _ in _waiting("PostgreSQL is starting, or recovering from an unclean stop", progress):
         postmaster = _find_postmaster(layout.cluster)
@@ -405,15 +411,13 @@ def _end_leftovers(cluster: Path, progress: Progress) -> None:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(kind)
     if leftovers:
-        raise EmbeddedPostgresError(
-            f"processes of an earlier PostgreSQL still work in {cluster}; end them first"
-        )
+        raise EmbeddedPostgresError(f"processes of an earlier PostgreSQL still work in {cluster}; end them first")
     (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _stop_process(process: psutil.Process, within_s: float) -> None:
     """Stop a postmaster: fast, then immediate (crash-safe: the next start recovers), then by force."""
-    last_resorts_s = min(4.0, within_s / 4)
+    last_resorts_s = min(2.0, within_s / 4)
     steps = (
         (signal.SIGINT, within_s - 2 * last_resorts_s),
         (signal.SIGQUIT, last_resorts_s),
@@ -541,9 +545,7 @@ def _memory_bytes() -> int:
 def _last_words(layout: _Layout) -> str:
     """Return the end of what PostgreSQL said, from start.log and from the newest log file."""
     logs = sorted(layout.log.glob("*.log"), key=lambda path: path.stat().st_mtime)
-    texts = [
-        path.read_text(encoding="utf-8", errors="replace") for path in (layout.home / "start.log", *logs[-1:])
-    ]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in (layout.home / "start.log", *logs[-1:])]
     return "\n".join("\n".join(text.splitlines()[-10:]) for text in texts)
 
 
@@ -561,6 +563,18 @@ def _waiting(what: str = "", progress: Progress = lambda _message: None) -> Iter
 def _open_lock(path: Path) -> IO[str]:
     """Open a lock file that other accounts cannot open: whoever can read a file can lock it."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+
+
+def _close_users_locks() -> None:
+    """Close, in a forked child, the copies of its parent's locks: only the parent is a user.
+
+    Else a pool process that dies a moment after its parent would make the server look used, and keep it running.
+    """
+    for users in list(_OPEN_USERS_LOCKS):
+        users.close()
+
+
+os.register_at_fork(after_in_child=_close_users_locks)
 
 
 @contextmanager

@@ -13,18 +13,14 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-_PERSONAL = frozenset(
-    {"phone", "callee", "caller", "name", "token", "authorization", "body", "text", "evidence"}
-)
+_PERSONAL = frozenset({"phone", "callee", "caller", "name", "token", "authorization", "body", "text", "evidence"})
 _LOOKS_PERSONAL = re.compile(r"(?<![0-9a-fA-F-])\+?\d[\d -]{5,}\d(?![0-9a-fA-F-])|tsl_[\w-]+")
 
 
 def without_personal_data(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Drop personal fields and mask what looks like a number or a token in the others."""
     return {
-        key: _LOOKS_PERSONAL.sub("[hidden]", value)
-        if isinstance(value, str) and key != "timestamp"
-        else value
+        key: _LOOKS_PERSONAL.sub("[hidden]", value) if isinstance(value, str) and key != "timestamp" else value
         for key, value in event.items()
         if key not in _PERSONAL
     }

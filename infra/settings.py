@@ -37,24 +37,18 @@ def _broker_url(value: str) -> str:
 class Settings(BaseSettings):
     """Every variable the product reads. `README.md` lists them; a test keeps the two lists equal."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, case_sensitive=False, extra="ignore", env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(frozen=True, case_sensitive=False, extra="ignore", env_ignore_empty=True)
 
     host: str = Field(default="127.0.0.1", description="Address the server listens on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port the server listens on.")
-    data_dir: Path = Field(
-        default=Path("var"), description="Directory of the embedded database and of files."
-    )
+    data_dir: Path = Field(default=Path("var"), description="Directory of the embedded database and of files.")
     database_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(
         default=None, description="PostgreSQL 15 or newer; unset: the embedded PostgreSQL below DATA_DIR."
     )
     broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
         default=None, description="Celery broker; unset: a queue in the database itself."
     )
-    policy_file: Path | None = Field(
-        default=None, description="The company's policy; unset: the legal floor."
-    )
+    policy_file: Path | None = Field(default=None, description="The company's policy; unset: the legal floor.")
     demo_clock: Annotated[datetime, AfterValidator(_aware)] | None = Field(
         default=None, description="Instant at which the demo's clock starts; embedded database only."
     )
@@ -83,13 +77,10 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = [
-            f"  {'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
-            for fault in error.errors()
+            f"  {'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()
         ]
         listing = "\n".join(dict.fromkeys(faults))
-        msg = (
-            f"these environment variables cannot be used:\n{listing}\nCorrect or unset them and start again."
-        )
+        msg = f"these environment variables cannot be used:\n{listing}\nCorrect or unset them and start again."
         raise SettingsError(msg) from None
 
 

@@ -52,7 +52,8 @@ class Patience:
     """A child that lived so long begins again with the first delay."""
     failed_starts: int = 5
     """So many failed starts of one child in a row end everything."""
-    stop_within_s: float = 30
+    stop_within_s: float = 15
+    """Leaves the database, which is stopped after the children, as much again within 30 s."""
 
 
 def run(

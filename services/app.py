@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.call_checks import Gate
+from compliance.phone_numbers import normalise
 from compliance.policy_store import adopt_start_policy
 from compliance.register_book import Shelf
 from compliance.working_days import package_calendar
@@ -42,7 +43,16 @@ def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppSta
     )
     gate = Gate(shelf=Shelf(), calendar=package_calendar())
     tokens = TokenCache()
-    service = GateService(engine=engine, gate=gate, tokens=tokens, clock=clock)
+    # The queue's one connection is used all the time: asking it each time whether it lives would cost a round trip.
+    hot_engine = make_engine(
+        database_url,
+        application_name="telesales-gate",
+        statement_timeout_ms=ANSWER_WITHIN_MS,
+        pool_size=1,
+        max_overflow=0,
+        pre_ping=False,
+    )
+    service = GateService(engine=hot_engine, gate=gate, tokens=tokens, clock=clock)
     celery = make_celery(settings.broker_url or database_url)
     return AppState(
         settings=settings,
@@ -86,6 +96,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(adopt_policy, state)
+        await to_thread.run_sync(normalise, "13800138000")  # reads number ranges now, not in the first call
         state.check_queue.start()
         yield
         state.check_queue.stop()

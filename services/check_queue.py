@@ -6,10 +6,10 @@ allow without its row.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Condition, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from compliance.call_facts import ProposedCall
 from infra.clock import seconds_running
@@ -50,10 +50,9 @@ class CheckQueue:
 
     def __init__(self, decide: Decide) -> None:
         self._decide = decide
-        self._waiting: deque[WaitingCheck] = deque()
-        self._in_flight: list[WaitingCheck] = []
-        self._arrived = Condition()
-        self._stopping = False
+        self._waiting: SimpleQueue[WaitingCheck | None] = SimpleQueue()
+        self._unanswered: dict[int, WaitingCheck] = {}
+        """Only the event loop's thread touches this."""
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -61,21 +60,18 @@ class CheckQueue:
     def start(self) -> None:
         """Begin to answer; called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._stopping = False
         self._thread = Thread(target=self._work, name="check-queue", daemon=True)
         self._thread.start()
         self._watch = asyncio.create_task(self._give_up_on_late())
 
     def stop(self) -> None:
         """Answer what is in flight and end; checks still waiting are refused as unavailable."""
-        with self._arrived:
-            self._stopping = True
-            self._arrived.notify()
+        self._waiting.put(None)
         if self._watch is not None:
             self._watch.cancel()
         if self._thread is not None:
             self._thread.join(timeout=ANSWER_WITHIN_SECONDS)
-        for one in self._waiting:
+        for one in self._unanswered.values():
             _fail(one)
 
     async def ask(self, call: ProposedCall, actor: Actor, token_hash: bytes) -> bytes:
@@ -85,27 +81,33 @@ class CheckQueue:
             QueueUnavailableError: it could not be decided in time.
             RevokedTokenError: the token is no longer live.
         """
-        if len(self._waiting) >= MOST_WAITING or self._loop is None:
+        if len(self._unanswered) >= MOST_WAITING or self._loop is None:
             msg = "too many checks are waiting"
             raise QueueUnavailableError(msg)
         late_at = seconds_running() + ANSWER_WITHIN_SECONDS
         one = WaitingCheck(call, actor, token_hash, self._loop.create_future(), late_at)
-        with self._arrived:
-            self._waiting.append(one)
-            self._arrived.notify()
-        return await one.answer
+        self._unanswered[id(one)] = one
+        self._waiting.put(one)
+        try:
+            return await one.answer
+        finally:
+            del self._unanswered[id(one)]
 
     def _work(self) -> None:
-        while True:
-            with self._arrived:
-                while not self._waiting and not self._stopping:
-                    self._arrived.wait()
-                if self._stopping:
-                    return
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_ONE_BATCH))]
-            self._in_flight = batch
+        while (first := self._waiting.get()) is not None:
+            batch = [first, *self._arrived_meanwhile()]
             self._deliver(batch, self._decided(batch))
-            self._in_flight = []
+
+    def _arrived_meanwhile(self) -> Iterator[WaitingCheck]:
+        for _ in range(MOST_IN_ONE_BATCH - 1):
+            try:
+                one = self._waiting.get_nowait()
+            except Empty:
+                return
+            if one is None:
+                self._waiting.put(None)
+                return
+            yield one
 
     def _decided(self, batch: Sequence[WaitingCheck]) -> Sequence[bytes | Exception]:
         now = seconds_running()
@@ -125,7 +127,7 @@ class CheckQueue:
         while True:
             await asyncio.sleep(_LOOK_FOR_LATE_EVERY_SECONDS)
             now = seconds_running()
-            for one in [*self._waiting, *self._in_flight]:
+            for one in self._unanswered.values():
                 if one.late_at < now:
                     _fail(one)
 

@@ -4,7 +4,7 @@ The transaction commits before the answer is sent (`scope="function"`); FastAPI'
 would acknowledge what a failing commit then loses.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -24,7 +24,12 @@ def state_of(request: Request) -> AppState:
     return cast("AppState", request.app.state.telesales)
 
 
-State = Annotated[AppState, Depends(state_of)]
+async def _state(request: Request) -> AppState:
+    # Asynchronous, like every dependency that does not block: others would cost a hop to a thread each.
+    return state_of(request)
+
+
+State = Annotated[AppState, Depends(_state)]
 
 
 def transaction(request: Request) -> Iterator[Connection]:
@@ -40,7 +45,7 @@ def transaction(request: Request) -> Iterator[Connection]:
 Transaction = Annotated[Connection, Depends(transaction, scope="function")]
 
 
-def _now(state: State) -> datetime:
+async def _now(state: State) -> datetime:
     return state.clock()
 
 
@@ -58,7 +63,7 @@ class RequiresRole:
     def __init__(self, *roles: Role) -> None:
         self.roles = frozenset(roles)
 
-    def __call__(self, request: Request, _token: Annotated[object, Depends(_bearer)] = None) -> Actor:
+    async def __call__(self, request: Request, _token: Annotated[object, Depends(_bearer)] = None) -> Actor:
         actor = actor_of(request)
         if actor.role not in self.roles:
             allowed = ", ".join(sorted(self.roles))
@@ -67,7 +72,7 @@ class RequiresRole:
         return actor
 
 
-def requires(*roles: Role) -> Callable[..., Actor]:
+def requires(*roles: Role) -> RequiresRole:
     """Return a dependency for `Annotated[Actor, Depends(requires(...))]`."""
     return RequiresRole(*roles)
 

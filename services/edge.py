@@ -12,6 +12,7 @@ import structlog
 from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
 
 from infra.clock import seconds_running
 from infra.ids import new_id_text
@@ -31,6 +32,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 
 HOT_PATH = "/v1/call-checks"
 JSON_LIMIT_BYTES = 20 * 1024 * 1024
+_TOO_LARGE = f"JSON bodies may hold at most {JSON_LIMIT_BYTES // 1024**2} MB; send a file for more."
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 log = logger(__name__)
@@ -60,10 +62,6 @@ class Meters:
             self._children[key] = children
         children[0].inc()
         children[1].observe(seconds)
-
-
-class _BodyTooLargeError(Exception):
-    """More JSON came than is accepted."""
 
 
 class Edge:
@@ -104,10 +102,7 @@ class Edge:
             await refusal.response()(scope, receive, send)
             return
         receive = _limited(receive) if _is_limited(headers) else receive
-        try:
-            await self._app(scope, receive, send)
-        except _BodyTooLargeError:
-            await _too_large().response()(scope, receive, send)
+        await self._app(scope, receive, send)
 
     async def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Problem | None:
         """Return why the request goes no further; otherwise leave the actor on the scope."""
@@ -167,13 +162,12 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > JSON_LIMIT_BYTES:
-            raise _BodyTooLargeError
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         return message
 
     return receive_limited
 
 
 def _too_large() -> Problem:
-    detail = f"JSON bodies may hold at most {JSON_LIMIT_BYTES // 1024**2} MB; send a file for more."
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return Problem(status, status.phrase, detail, "too-large")
+    return Problem(status, status.phrase, _TOO_LARGE, "request-entity-too-large")

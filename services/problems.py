@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -123,10 +124,11 @@ def unauthorized() -> Problem:
 
 def is_database_away(error: BaseException) -> bool:
     """Return whether a database error means "away, slow or full" and not a fault of ours."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | psycopg.OperationalError):
         return True
-    state = getattr(getattr(error, "orig", None), "sqlstate", None) if isinstance(error, DBAPIError) else None
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or (state or "").startswith(_AWAY_STATES))
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return (_sqlstate(error) or "").startswith(_AWAY_STATES)
 
 
 _Answer = Callable[[Exception], Problem]
@@ -196,8 +198,9 @@ def install_problem_handlers(app: FastAPI) -> None:
     def on_refused(_request: Request, error: RefusedError) -> Response:
         return error.problem().response()
 
+    @app.exception_handler(psycopg.Error)
     @app.exception_handler(SQLAlchemyError)
-    def on_database(_request: Request, error: SQLAlchemyError) -> Response:
+    def on_database(_request: Request, error: Exception) -> Response:
         return _database_problem(error).response()
 
     for kind in _domain:
@@ -211,7 +214,7 @@ def _on_domain(_request: Request, error: Exception) -> Response:
     return problem.response()
 
 
-def _database_problem(error: SQLAlchemyError) -> Problem:
+def _database_problem(error: Exception) -> Problem:
     if is_database_away(error):
         log.warning("database_away", error=type(error).__name__)
         return database_away()
@@ -219,7 +222,7 @@ def _database_problem(error: SQLAlchemyError) -> Problem:
     return database_away("The database refused the work.")
 
 
-def _sqlstate(error: SQLAlchemyError) -> str | None:
-    original: Any = getattr(error, "orig", None)
+def _sqlstate(error: BaseException) -> str | None:
+    original: Any = getattr(error, "orig", error)
     state: str | None = getattr(original, "sqlstate", None)
     return state

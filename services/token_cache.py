@@ -7,11 +7,9 @@ by another process is refused with the next batch.
 from datetime import datetime
 from threading import Lock
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from services.tokens import AccessToken, Actor, read_tokens
-
-_CHANGES = text("SELECT changes FROM register_counters WHERE register = 'tokens'")
 
 
 class TokenCache:
@@ -27,9 +25,8 @@ class TokenCache:
         token = self._tokens.get(token_hash)
         return token.actor if token is not None and token.is_live(now) else None
 
-    def confirm(self, connection: Connection, *, now: datetime) -> None:
-        """Bring the copy up to date if any token changed."""
-        changes = connection.execute(_CHANGES).scalar_one()
+    def confirm(self, connection: Connection, *, changes: int, now: datetime) -> None:
+        """Bring the copy up to date if it is not of this value of the tokens' change counter."""
         if changes != self._changes:
             with self._lock:
                 self._tokens = read_tokens(connection, now=now)

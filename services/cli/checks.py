@@ -12,7 +12,7 @@ from compliance.call_checks import Gate, check_calls, simulate_calls
 from compliance.call_facts import ProposedCall, Purpose
 from compliance.check_rows import JudgedCall
 from compliance.decision import Verdict
-from compliance.number_lists import UnreadableListError
+from compliance.list_rows import UnreadableListError
 from compliance.register_book import Shelf
 from compliance.shanghai import SHANGHAI
 from compliance.working_days import package_calendar

@@ -71,6 +71,8 @@ def serve() -> None:
             loop="uvloop",
             http="httptools",
             access_log=False,
+            proxy_headers=False,
+            server_header=False,
             log_config=None,
             timeout_graceful_shutdown=5,
         )

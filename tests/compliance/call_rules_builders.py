@@ -143,12 +143,16 @@ def changed(value: Any, changes: Mapping[str, Any]) -> Any:
 def case_from(table: Mapping[str, Any]) -> tuple[ProposedCall, Facts]:
     """Return the call and facts of one case in `tests/cases/call_rules.toml`; that file explains the keys."""
     side = AGENCY_SIDE if table.get("agency") else SIDE
+    rows: dict[str, Any] = {}
     for name in ("insurer", "centre", "agent", "product", "campaign"):
-        side = replace(side, **{name: _versions(table, name, getattr(side, name)[0])})
+        rows[name] = _versions(table, name, getattr(side, name)[0])
     for name in ("caller_number", "script"):
-        side = replace(side, **{f"{name}s": (_versions(table, name, getattr(side, f"{name}s")[0][0]),)})
-    for name in table.get("unknown", []):
-        side = replace(side, **{name: None if name == "caller_number_e164" else ()})
+        rows[f"{name}s"] = (_versions(table, name, getattr(side, f"{name}s")[0][0]),)
+    side = replace(side, **rows)
+    forgotten: dict[str, Any] = dict.fromkeys(table.get("unknown", []), ())
+    if "caller_number_e164" in forgotten:
+        forgotten["caller_number_e164"] = None
+    side = replace(side, **forgotten)
     side = changed(side, {"overlays": [{"regions": None} | closure for closure in table.get("overlays", [])]})
     is_service = table.get("call", {}).get("purpose") == "service"
     call = changed(SERVICE_CALL if is_service else CALL, table.get("call", {}))

@@ -42,6 +42,8 @@ KEYS = {
     *("caller_number_then", "script_then"),
 }
 
+Pair = tuple[ProposedCall, Facts]
+
 
 def decided(table: Mapping[str, Any]) -> Decision:
     call, facts = case_from(table)
@@ -222,6 +224,14 @@ def test_deciding_together_gives_the_decisions_of_deciding_one_by_one_in_any_ord
         assert decide_all(pairs[::-1], FLOOR, at=at) == alone[::-1]
 
 
+def test_callees_of_whom_the_same_is_known_get_the_same_decision() -> None:
+    other = (replace(CALL, callee="13800138001"), with_callee(phone_e164="+8613800138001"))
+
+    decisions = decide_all([(CALL, FACTS), other], FLOOR, at=MORNING)
+
+    assert decisions == [decide(CALL, FACTS, FLOOR, at=MORNING)] * 2
+
+
 def test_deciding_on_nothing_gives_nothing() -> None:
     assert decide_all([], FLOOR, at=MORNING) == []
 
@@ -246,12 +256,12 @@ def test_deciding_on_nothing_gives_nothing() -> None:
     ],
     ids=["agent", "callback", "appointment", "no number", "not mainland", "side", "holder", "customer"],
 )
-def test_calls_that_differ_in_one_fact_do_not_share_an_answer(first: Any, second: Any) -> None:
+def test_calls_that_differ_in_one_fact_do_not_share_an_answer(first: Pair, second: Pair) -> None:
     at = MORNING + timedelta(hours=12)
-    assert decide_all([first, second], FLOOR, at=at) == [
-        decide(*first, FLOOR, at=at),
-        decide(*second, FLOOR, at=at),
-    ]
+
+    together = decide_all([first, second], FLOOR, at=at)
+
+    assert together == [decide(first[0], first[1], FLOOR, at=at), decide(second[0], second[1], FLOOR, at=at)]
 
 
 def test_rows_of_the_base_are_in_force_so_that_each_case_changes_one_thing() -> None:

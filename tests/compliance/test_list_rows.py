@@ -75,7 +75,7 @@ def test_first_row_of_data_is_refused_with_advice_and_without_its_content(cell: 
 
 def test_long_and_many_headers_are_cut_in_the_message() -> None:
     with pytest.raises(UnreadableListError) as caught:
-        number_column_of(["x" * 10_000] * 10_000, line=1)
+        number_column_of(["x" * 1_000] * 1_000, line=1)
 
     assert len(str(caught.value)) < 2_000
 

@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 
 from compliance.periods import PeriodOutOfRangeError, add_months, add_years
 
-EVERY_DAY_OF_EIGHT_YEARS = [
-    date(2020, 1, 1) + timedelta(days=n) for n in range(366 + 3 * 365 + 366 + 3 * 365)
-]
+EVERY_DAY_OF_EIGHT_YEARS = [date(2020, 1, 1) + timedelta(days=n) for n in range(366 + 3 * 365 + 366 + 3 * 365)]
 
 days = st.dates(min_value=date(1000, 1, 1), max_value=date(8000, 12, 31))
 month_counts = st.integers(min_value=0, max_value=2400)
@@ -101,9 +99,7 @@ def test_a_later_start_never_ends_earlier(day: date, later_by: int, months: int)
 
 
 @given(day=days, fewer=month_counts, more=month_counts)
-def test_chaining_through_a_clamped_end_is_never_later_than_counting_at_once(
-    day: date, fewer: int, more: int
-) -> None:
+def test_chaining_through_a_clamped_end_is_never_later_than_counting_at_once(day: date, fewer: int, more: int) -> None:
     assert add_months(add_months(day, fewer), more) <= add_months(day, fewer + more)
 
 

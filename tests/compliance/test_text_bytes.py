@@ -48,6 +48,7 @@ def file_of(tmp_path: Path, content: bytes) -> Path:
         pytest.param("phone,n\n1,José\n".encode(), TextForm("utf-8", b""), id="latin letters in utf-8"),
         pytest.param("phone,n\n1,é".encode(), TextForm("utf-8", b""), id="last line without line break"),
         pytest.param(b"phone,n\n1,\x00\x00\x00\x00\n", TextForm("utf-8", b""), id="a few NUL bytes"),
+        pytest.param(b"phone\n" + b"\0x" * 99, TextForm("utf-8", b""), id="NUL bytes all on one side"),
         pytest.param(ASCII_ROWS + "张三\n".encode("gb18030"), TextForm("gb18030", b""), id="gb18030 two megabytes in"),
         pytest.param(ASCII_ROWS + "张三\n".encode(), TextForm("utf-8", b""), id="utf-8 two megabytes in"),
         pytest.param(ROWS.encode("gb18030") * 60_000, TextForm("gb18030", b""), id="more evidence than needed"),

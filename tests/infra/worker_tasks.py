@@ -1,4 +1,4 @@
-"""The application of the worker and beat that the tests start; the broker's URL is in argv or TEST_BROKER_URL."""
+"""The application of the worker and beat that the tests start; the broker's URL is in TEST_BROKER_URL."""
 
 import os
 from pathlib import Path
@@ -12,12 +12,12 @@ application = make_celery(
 )
 
 
-@application.task(name="touch")
+@application.task(name="touch")  # type: ignore[untyped-decorator]  # Celery ships no types
 def touch(path: str) -> None:
     Path(path).touch()
 
 
-@application.task(name="relay")
+@application.task(name="relay")  # type: ignore[untyped-decorator]  # Celery ships no types
 def relay(path: str) -> None:
     """Send a task from inside a task, as a sweep does."""
     touch.delay(path)

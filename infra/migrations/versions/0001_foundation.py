@@ -81,13 +81,9 @@ def upgrade() -> None:
     op.create_table(
         "access_tokens",
         sa.Column("token_id", sa.UUID(), nullable=False),
-        sa.Column(
-            "token_hash", sa.LargeBinary(), nullable=False, comment="SHA-256; the token itself is not stored"
-        ),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False, comment="SHA-256; the token itself is not stored"),
         sa.Column("role", sa.Text(), nullable=False),
-        sa.Column(
-            "owner", sa.Text(), nullable=False, comment="the person or system; two-person actions compare it"
-        ),
+        sa.Column("owner", sa.Text(), nullable=False, comment="the person or system; two-person actions compare it"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
@@ -135,9 +131,7 @@ def upgrade() -> None:
         sa.Column("check_id", sa.UUID(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
-        sa.Column(
-            "phone_digits", sa.BigInteger(), nullable=True, comment="null: the callee is no telephone number"
-        ),
+        sa.Column("phone_digits", sa.BigInteger(), nullable=True, comment="null: the callee is no telephone number"),
         sa.Column(
             "call",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -175,9 +169,7 @@ def upgrade() -> None:
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=False),
-        sa.Column(
-            "content", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="the record as sent"
-        ),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="the record as sent"),
         sa.Column("content_digest", sa.LargeBinary(), nullable=False),
         sa.Column("do_not_call_entry_id", sa.UUID(), nullable=True),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -226,9 +218,7 @@ def upgrade() -> None:
         "do_not_call_entries",
         sa.Column("entry_id", sa.UUID(), nullable=False),
         sa.Column("customer_id", sa.Text(), nullable=True, comment="one entry per person"),
-        sa.Column(
-            "blocked_from", sa.DateTime(timezone=True), nullable=False, comment="the instant the block bites"
-        ),
+        sa.Column("blocked_from", sa.DateTime(timezone=True), nullable=False, comment="the instant the block bites"),
         sa.Column("refused_at", sa.DateTime(timezone=True), nullable=False, comment="the latest refusal"),
         sa.Column(
             "blocked_through",
@@ -329,9 +319,7 @@ def upgrade() -> None:
         sa.Column("overlay_id", sa.UUID(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column(
-            "regions", postgresql.JSONB(astext_type=sa.Text()), nullable=True, comment="null: everywhere"
-        ),
+        sa.Column("regions", postgresql.JSONB(astext_type=sa.Text()), nullable=True, comment="null: everywhere"),
         sa.Column("from_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("to_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -397,17 +385,13 @@ def upgrade() -> None:
         ),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "kind IN ('refusal', 'phone_added', 'release')", name=op.f("ck_do_not_call_events_kind")
-        ),
+        sa.CheckConstraint("kind IN ('refusal', 'phone_added', 'release')", name=op.f("ck_do_not_call_events_kind")),
         sa.ForeignKeyConstraint(
             ["entry_id"], ["do_not_call_entries.entry_id"], name=op.f("fk_do_not_call_events_entry_id")
         ),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_do_not_call_events")),
     )
-    op.create_index(
-        "ix_do_not_call_events_entry_id", "do_not_call_events", ["entry_id", "recorded_at"], unique=False
-    )
+    op.create_index("ix_do_not_call_events_entry_id", "do_not_call_events", ["entry_id", "recorded_at"], unique=False)
     op.create_table(
         "do_not_call_phones",
         sa.Column("phone_digits", sa.BigInteger(), autoincrement=False, nullable=False),

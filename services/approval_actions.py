@@ -1,0 +1,53 @@
+"""What each kind of two-person request does once another officer has approved it.
+
+Every action runs in the transaction of the approval: if it fails, the request stays open.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection
+
+from compliance.audit import note
+from compliance.block_release import RELEASE, release_entry
+from compliance.overlays import END_KIND, end_overlay
+from compliance.policy import parse_policy
+from compliance.policy_store import store_policy
+from compliance.shanghai import SHANGHAI, shanghai_day
+from infra.ids import new_id
+
+POLICY_KIND = "policy"
+
+
+def adopt_policy(connection: Connection, payload: dict[str, Any], *, person: str, now: datetime) -> dict[str, Any]:
+    """Put an approved policy in force from `now`, if it still keeps the law of this day.
+
+    Raises:
+        PolicyError: the law has become stricter since it was asked for.
+    """
+    policy = parse_policy(payload["policy"], on=shanghai_day(now))
+    store_policy(
+        connection,
+        policy,
+        policy_id=new_id(),
+        source="api",
+        now=now,
+        reason=payload["reason"],
+        requested_by=payload["requested_by"],
+        approved_by=person,
+    )
+    details = {"reason": payload["reason"], "requested_by": payload["requested_by"]}
+    note(connection, kind="policy_adopted", subject=policy.digest, details=details, person=person, now=now)
+    return {"policy_digest": policy.digest, "effective_from": now.astimezone(SHANGHAI)}
+
+
+ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
+    {
+        POLICY_KIND: adopt_policy,
+        END_KIND: end_overlay,
+        RELEASE: release_entry,
+    }
+)
+"""By kind of request: (connection, payload, *, person, now) to what the answer says."""

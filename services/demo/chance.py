@@ -1,0 +1,48 @@
+"""Chance that repeats: numbers and ids made by hashing a seed with the name of what they are for.
+
+There is no stream to keep in step: what one thing draws does not depend on what was drawn before it, so a
+change in one part of the demo leaves the rest as it was. For demo data only; secrets come from elsewhere.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
+Key = str | int
+
+_RANDOM_BITS_A = 12
+_RANDOM_BITS_B = 62
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Draws under one seed. `key` names the draw: the same key gives the same answer for ever."""
+
+    seed: str
+
+    def below(self, bound: int, *key: Key) -> int:
+        """Return a number in [0, bound), any as likely as the others."""
+        return (int.from_bytes(self._digest(key)[:8]) * bound) >> 64
+
+    def hits(self, per_mille: int, *key: Key) -> bool:
+        """Say yes in `per_mille` of a thousand cases."""
+        return self.below(1000, *key) < per_mille
+
+    def pick(self, items: Sequence[T], *key: Key) -> T:
+        return items[self.below(len(items), *key)]
+
+    def uuid7(self, at: datetime, *key: Key) -> UUID:
+        """Return an id in the form of a UUIDv7 made at `at`, with hashed bits where chance would be."""
+        milliseconds = round(at.timestamp() * 1000)
+        bits = int.from_bytes(self._digest(key)[:10])
+        low = bits & ((1 << _RANDOM_BITS_B) - 1)
+        high = (bits >> _RANDOM_BITS_B) & ((1 << _RANDOM_BITS_A) - 1)
+        return UUID(int=(milliseconds << 80) | (7 << 76) | (high << 64) | (0b10 << 62) | low)
+
+    def _digest(self, key: tuple[Key, ...]) -> bytes:
+        # Parts are short names and numbers of ours, without NUL: joined with it they cannot run together.
+        return hashlib.blake2b("\0".join(map(str, (self.seed, *key))).encode(), digest_size=16).digest()

@@ -1,0 +1,12 @@
+"""Which telephone numbers an answer shows: whole to officers, and to a dialer what it sent itself."""
+
+from collections.abc import Collection
+
+from compliance.phone_numbers import masked
+from services.tokens import Actor, Role
+
+
+def shown(e164: str, *, actor: Actor, sent: Collection[str | None] = ()) -> str:
+    """Return a number as `actor` may see it; `sent` are the numbers that came from this actor."""
+    is_open = actor.role is Role.OFFICER or (actor.role is Role.DIALER and e164 in sent)
+    return e164 if is_open else masked(e164)
