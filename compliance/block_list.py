@@ -9,14 +9,13 @@ again. Statements run under READ COMMITTED, each with a snapshot taken after the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection, insert, text, update
-from sqlalchemy.dialects.postgresql import insert as insert_or_skip
+from sqlalchemy import Connection, text, update
 from sqlalchemy.exc import IntegrityError
 
 from compliance.block_entries import (
@@ -32,6 +31,7 @@ from compliance.block_entries import (
 from compliance.do_not_call import PERMANENT, blocked_through
 from compliance.phone_numbers import masked
 from compliance.register_tables import customer_phones
+from compliance.row_sets import add_missing_rows, add_rows, rows_json
 from compliance.shanghai import shanghai_day
 from compliance.tables import do_not_call_entries, do_not_call_events, do_not_call_phones
 from infra.ids import new_id
@@ -318,15 +318,15 @@ def _try_to_write(connection: Connection, turn: _Round, *, now: datetime) -> boo
                 return False
             raise
     _update_entries(connection, [entry for entry_id, entry in turn.entries.items() if entry_id in turn.stored])
-    connection.execute(insert(do_not_call_events), turn.events)
+    add_rows(connection, do_not_call_events, turn.events)
     return True
 
 
 def _claim(connection: Connection, turn: _Round, *, now: datetime) -> None:
-    new = [asdict(entry) for entry_id, entry in turn.entries.items() if entry_id not in turn.stored]
+    new = [entry for entry_id, entry in turn.entries.items() if entry_id not in turn.stored]
     if new:
-        new.sort(key=lambda row: (row["customer_id"] or "", row["entry_id"]))
-        connection.execute(insert(do_not_call_entries), new)
+        new.sort(key=lambda entry: (entry.customer_id or "", entry.entry_id))
+        add_rows(connection, do_not_call_entries, [_row(entry) for entry in new])
     for entry_id in sorted(turn.stored):
         customer_id = turn.entries[entry_id].customer_id
         if customer_id != turn.stored[entry_id].customer_id:
@@ -334,23 +334,26 @@ def _claim(connection: Connection, turn: _Round, *, now: datetime) -> None:
             connection.execute(statement.values(customer_id=customer_id))
     if turn.new_phones:
         rows = [{"phone_digits": phone, "entry_id": turn.new_phones[phone]} for phone in sorted(turn.new_phones)]
-        claimed = insert_or_skip(do_not_call_phones).on_conflict_do_nothing().returning(do_not_call_phones.c.entry_id)
-        if len(connection.execute(claimed, rows).all()) < len(rows):
+        if len(add_missing_rows(connection, do_not_call_phones, rows)) < len(rows):
             raise _LostClaimError
-    if turn.links:
-        links = [{"phone_digits": phone, "customer_id": one, "recorded_at": now} for phone, one in sorted(turn.links)]
-        connection.execute(insert_or_skip(customer_phones).on_conflict_do_nothing(), links)
+    links = [{"phone_digits": phone, "customer_id": one, "recorded_at": now} for phone, one in sorted(turn.links)]
+    add_missing_rows(connection, customer_phones, links)
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    return {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
 
 
 _GROW = text("""
-    UPDATE do_not_call_entries SET blocked_from = least(blocked_from, :blocked_from),
-           refused_at = greatest(refused_at, :refused_at),
-           blocked_through = greatest(blocked_through, :blocked_through),
-           source = :source, reason = :reason, released_at = NULL
-     WHERE entry_id = :entry_id""")
+    UPDATE do_not_call_entries e
+       SET blocked_from = least(e.blocked_from, n.blocked_from), refused_at = greatest(e.refused_at, n.refused_at),
+           blocked_through = greatest(e.blocked_through, n.blocked_through), source = n.source, reason = n.reason,
+           released_at = NULL
+      FROM jsonb_populate_recordset(NULL::do_not_call_entries, CAST(:rows AS jsonb)) n
+     WHERE e.entry_id = n.entry_id""")
 
 
 def _update_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Write entries as they have grown. Every one is touched: readers of changes must see new numbers, too."""
     if entries:
-        connection.execute(_GROW, [asdict(entry) for entry in entries])
+        connection.execute(_GROW, {"rows": rows_json([_row(entry) for entry in entries])})

@@ -5,10 +5,13 @@ between the check and its end, unless a refusal filed in between ended it. What 
 the hours and the do-not-call list as they stood when the call began.
 """
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import NamedTuple
 from uuid import UUID
 
@@ -60,6 +63,63 @@ class BlockEvent(NamedTuple):
     recorded_at: datetime
 
 
+class BlockHistory:
+    """What refusals and releases of one person's entries say of any past instant; built once, asked often.
+
+    A refusal binds from its instant on, even if it was entered later, until a release of its entry that was
+    recorded after it.
+    """
+
+    def __init__(self, events: Sequence[BlockEvent]) -> None:
+        refusals = [event for event in events if event.kind == "refusal"]
+        releases = [event for event in events if event.kind == "release"]
+        self._filed_at = sorted(event.recorded_at for event in refusals)
+        ending: dict[datetime | None, list[tuple[datetime, date]]] = defaultdict(list)
+        for event in refusals:
+            since = event.recorded_at if event.refused_at is None else min(event.refused_at, event.recorded_at)
+            ending[_released_at(event, releases)].append((since, event.blocked_through or PERMANENT))
+        self._runs = [_Run.of(refused, until) for until, refused in ending.items()]
+
+    def was_filed_between(self, after: datetime, before: datetime) -> bool:
+        """Say whether a refusal was recorded between the two instants, both exclusive."""
+        index = bisect_right(self._filed_at, after)
+        return index < len(self._filed_at) and self._filed_at[index] < before
+
+    def blocked_through(self, at: datetime) -> date | None:
+        """Return the last blocked day by the refusals that came before `at`, None if none binds then."""
+        return max((through for run in self._runs if (through := run.through(at)) is not None), default=None)
+
+
+class _Run(NamedTuple):
+    """Refusals that bind until the same release (None: to this day), by their beginning."""
+
+    until: datetime | None
+    since: list[datetime]
+    through_so_far: list[date]
+
+    @classmethod
+    def of(cls, refused: list[tuple[datetime, date]], until: datetime | None) -> "_Run":
+        refused = sorted(refused)
+        longest = accumulate((through for _, through in refused), max)
+        return cls(until, [since for since, _ in refused], list(longest))
+
+    def through(self, at: datetime) -> date | None:
+        index = bisect_left(self.since, at)
+        return None if index == 0 or (self.until is not None and self.until <= at) else self.through_so_far[index - 1]
+
+
+def _released_at(refusal: BlockEvent, releases: Sequence[BlockEvent]) -> datetime | None:
+    later = (
+        one.recorded_at
+        for one in releases
+        if one.entry_id == refusal.entry_id and one.recorded_at >= refusal.recorded_at
+    )
+    return min(later, default=None)
+
+
+NO_HISTORY = BlockHistory(())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedCheck:
     """The check that a call names. `is_used` says that another call used it before."""
@@ -77,7 +137,7 @@ class PlacedCall:
     """An outbound call that took place.
 
     `callee_digits` and `caller_e164` are None when what was recorded is no such number; `caller_is_given` tells
-    a caller that was not recorded from one that cannot be read. `events` are those of the person called.
+    a caller that was not recorded from one that cannot be read. `history` is that of the person called.
     """
 
     callee_digits: int | None
@@ -85,7 +145,7 @@ class PlacedCall:
     caller_is_given: bool
     started_at: datetime
     check: ClaimedCheck | None
-    events: tuple[BlockEvent, ...] = ()
+    history: BlockHistory = NO_HISTORY
 
 
 def breaches_of_check(call: PlacedCall, *, now: datetime) -> list[Breach]:
@@ -120,8 +180,7 @@ def _is_outside(check: ClaimedCheck, valid_until: datetime, started_at: datetime
 
 
 def _is_superseded(call: PlacedCall, check: ClaimedCheck, *, now: datetime) -> bool:
-    filed = [event.recorded_at for event in call.events if event.kind == "refusal"]
-    return any(check.checked_at < at < min(call.started_at, now) for at in filed)
+    return call.history.was_filed_between(check.checked_at, min(call.started_at, now))
 
 
 def _is_other_number(call: PlacedCall, check: ClaimedCheck) -> bool:
@@ -140,24 +199,12 @@ def is_prohibited_hour(case: Case, at: datetime) -> bool:
     return any(rule(case, moment).outcome is Outcome.REFUSE for rule in rules)
 
 
-def was_blocked(events: Sequence[BlockEvent], at: datetime, *, calendar: Calendar) -> bool:
-    """Say whether a person with these refusals and releases, of any entries, was blocked at `at` (art. 25(2)).
+def was_blocked(history: BlockHistory, at: datetime, *, calendar: Calendar) -> bool:
+    """Say whether a person with this history was blocked at `at`, rest days after the term included (art. 25(2)).
 
-    A refusal binds from its instant on, even if it was entered later, until a release of its entry that was
-    recorded after it. The refusal of the call itself comes after the start of the call.
+    The refusal made in a call comes after the start of the call.
     """
-    binding = [
-        event.blocked_through for event in events if event.blocked_through is not None and _binds(event, events, at)
-    ]
-    if not binding:
+    through = history.blocked_through(at)
+    if through is None:
         return False
-    through = max(binding)
     return through == PERMANENT or at < midnight(first_callable(through, calendar).on)
-
-
-def _binds(event: BlockEvent, events: Sequence[BlockEvent], at: datetime) -> bool:
-    refused_at = event.recorded_at if event.refused_at is None else min(event.refused_at, event.recorded_at)
-    return refused_at < at and not any(
-        other.kind == "release" and other.entry_id == event.entry_id and event.recorded_at <= other.recorded_at <= at
-        for other in events
-    )

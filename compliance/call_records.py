@@ -16,7 +16,6 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
-from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_persons
@@ -26,6 +25,7 @@ from compliance.incidents import NewIncident, incidents_of_calls, open_incidents
 from compliance.phone_numbers import normalise, normalise_caller
 from compliance.placed_calls import KnownCheck, OutboundCall, customer_of, lock_checks, reconcile
 from compliance.policy_store import policy_in_force
+from compliance.row_sets import add_missing_rows, bytea_text
 from compliance.shanghai import SHANGHAI, midnight
 from compliance.tables import call_records
 from compliance.working_days import Calendar
@@ -184,10 +184,7 @@ def _recorded_error(call_id: str) -> CallRecordedError:
 def _insert(connection: Connection, prepared: Mapping[str, _New], *, person: str, now: datetime) -> list[_New]:
     """Write the records whose call_id is not known yet, and return them."""
     rows = [_row(prepared[call_id], person=person, now=now) for call_id in sorted(prepared)]
-    if not rows:
-        return []
-    statement = insert_or_skip(call_records).on_conflict_do_nothing().returning(call_records.c.call_id)
-    inserted = set(connection.execute(statement, rows).scalars())
+    inserted = set(add_missing_rows(connection, call_records, rows))
     return [one for call_id, one in prepared.items() if call_id in inserted]
 
 
@@ -205,7 +202,7 @@ def _row(one: _New, *, person: str, now: datetime) -> dict[str, object]:
         "ended_at": record.ended_at,
         "outcome": record.outcome,
         "content": one.content,
-        "content_digest": one.digest,
+        "content_digest": bytea_text(one.digest),
         "actor": person,
         "recorded_at": now,
     }

@@ -5,9 +5,10 @@ spaces, as `msgspec` writes it); each decision names it by that digest.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, cast
 from uuid import UUID
 
@@ -25,8 +26,9 @@ from compliance.register_book import RecordedSide
 from compliance.shanghai import SHANGHAI
 from compliance.tables import call_checks, calling_sides
 
-_COPY = """COPY call_checks (check_id, actor, purpose, phone_digits, call, side_digest, callee_facts, policy_digest,
-    verdict, region, reasons, checked_at, valid_until, next_callable_at) FROM STDIN"""
+_COPY = """COPY call_checks (check_id, actor, purpose, phone_digits, call, callee_facts, region, side_digest,
+    policy_digest, verdict, reasons, checked_at, valid_until, next_callable_at) FROM STDIN"""
+_ROWS_SENT_AT_ONCE = 500
 _WRITE_SIDE = text(
     "INSERT INTO calling_sides (side_digest, facts, recorded_at) VALUES (:digest, :facts, :now)"
     " ON CONFLICT (side_digest) DO NOTHING"
@@ -75,46 +77,54 @@ def write_checks(
     """Record decisions; `known_sides` are digests that surely are stored already."""
     for side in {one.side.digest: one.side for one in judged if one.side.digest not in known_sides}.values():
         connection.execute(_WRITE_SIDE, {"digest": side.digest, "facts": side.facts.decode(), "now": now})
-    reasons: dict[int, str] = {}
-    lines = []
-    for one, actor in zip(judged, actors, strict=True):
-        listed = one.decision.reasons
-        if id(listed) not in reasons:
-            reasons[id(listed)] = _escaped(msgspec.json.encode(listed).decode())
-        lines.append(_line(one, _escaped(actor), reasons[id(listed)]))
-    # COPY, for few rows as for many: arrays of JSON cost psycopg more to quote than all else in a decision.
+    lines = _lines(judged, actors)
+    # COPY, for few rows as for many: arrays of JSON cost psycopg more to quote than all else in a decision. Sent in
+    # parts, so that the server stores some rows while the next are written.
     driver = cast("PsycopgConnection[Any]", connection.connection.driver_connection)
     try:
         with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.write("".join(lines))
+            while part := "".join(islice(lines, _ROWS_SENT_AT_ONCE)):
+                copy.write(part)
     except psycopg.OperationalError:
         connection.invalidate()  # SQLAlchemy did not see the error, and would use the dead connection again
         raise
 
 
-def _line(one: JudgedCall, actor: str, reasons: str) -> str:
-    callee, decision = one.callee, one.decision
+def _lines(judged: Sequence[JudgedCall], actors: Sequence[str]) -> Iterator[str]:
+    tails: dict[int, str] = {}
+    for one, actor in zip(judged, actors, strict=True):
+        # Calls that differ in nothing but their number share one Decision: its part of the row is written once.
+        tail = tails.get(id(one.decision))
+        if tail is None:
+            tail = tails[id(one.decision)] = _decision_columns(one)
+        yield _line(one, _escaped(actor), tail)
+
+
+def _line(one: JudgedCall, actor: str, tail: str) -> str:
+    callee = one.callee
     return (
-        "\t".join(
-            (
-                one.check_id,
-                actor,
-                one.call.purpose.value,
-                callee.phone_e164[1:] if callee.phone_e164 else _NULL,
-                _escaped(msgspec.json.encode(one.call).decode()),
-                "\\\\x" + one.side.digest.hex(),
-                _escaped(msgspec.json.encode(callee).decode()),
-                one.policy.digest,
-                decision.verdict.value,
-                callee.region or _NULL,
-                reasons,
-                one.at.isoformat(),
-                _instant(decision.valid_until),
-                _instant(decision.next_callable_at),
-            )
-        )
-        + "\n"
+        f"{one.check_id}\t{actor}\t{one.call.purpose.value}\t"
+        f"{callee.phone_e164[1:] if callee.phone_e164 else _NULL}\t{_json(one.call)}\t{_json(callee)}\t"
+        f"{callee.region or _NULL}\t\\\\x{one.side.digest.hex()}\t{tail}\n"
     )
+
+
+def _decision_columns(one: JudgedCall) -> str:
+    decision = one.decision
+    return "\t".join(
+        (
+            one.policy.digest,
+            decision.verdict.value,
+            _json(decision.reasons),
+            one.at.isoformat(),
+            _instant(decision.valid_until),
+            _instant(decision.next_callable_at),
+        )
+    )
+
+
+def _json(value: object) -> str:
+    return _escaped(msgspec.json.encode(value).decode())
 
 
 _NULL = "\\N"

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from compliance.row_sets import add_rows
 from compliance.shanghai import SHANGHAI, midnight
 from compliance.tables import incident_events, incidents
 from infra.ids import new_id
@@ -98,9 +99,9 @@ def open_incidents(connection: Connection, found: Sequence[NewIncident], *, pers
         }
         for incident_id, one in zip(ids, found, strict=True)
     ]
-    connection.execute(insert(incidents), rows)
+    add_rows(connection, incidents, rows)
     events = [_event(incident_id, {"state": "open"}, person=person, now=now) for incident_id in ids]
-    connection.execute(insert(incident_events), events)
+    add_rows(connection, incident_events, events)
     return ids
 
 

@@ -16,7 +16,9 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from compliance.block_entries import PersonKey, read_entry_ids, read_persons
 from compliance.call_facts import CallingSide, Facts, ProposedCall, Purpose
 from compliance.call_reconciliation import (
+    NO_HISTORY,
     BlockEvent,
+    BlockHistory,
     Breach,
     ClaimedCheck,
     PlacedCall,
@@ -103,10 +105,10 @@ def reconcile(
     if not calls:
         return []
     first_uses = _first_uses(connection, calls, checks)
-    events = _events_of_persons(connection, calls, checks)
+    histories = _histories(connection, calls, checks)
     placed = [
-        _placed(call, checks, is_first=call.call_id in first_uses, events=their_events)
-        for call, their_events in zip(calls, events, strict=True)
+        _placed(call, checks, is_first=call.call_id in first_uses, history=history)
+        for call, history in zip(calls, histories, strict=True)
     ]
     found = [breaches_of_check(one, now=now) for one in placed]
     uncovered = [index for index, breaches in enumerate(found) if breaches]
@@ -118,13 +120,13 @@ def reconcile(
         if case is not None and is_prohibited_hour(case, call.started_at):
             found[index].append(Breach.QUIET_HOURS)
         is_service = _is_checked_service(call, checks) if case is None else is_policy_service(case)
-        if not is_service and was_blocked(placed[index].events, call.started_at, calendar=calendar):
+        if not is_service and was_blocked(placed[index].history, call.started_at, calendar=calendar):
             found[index].append(Breach.BLOCKED_NUMBER)
     return found
 
 
 def _placed(
-    call: OutboundCall, checks: Mapping[UUID, KnownCheck], *, is_first: bool, events: tuple[BlockEvent, ...]
+    call: OutboundCall, checks: Mapping[UUID, KnownCheck], *, is_first: bool, history: BlockHistory
 ) -> PlacedCall:
     check = checks.get(call.check_id) if call.check_id is not None else None
     claimed = None
@@ -144,7 +146,7 @@ def _placed(
         caller_is_given=call.caller_is_given,
         started_at=call.started_at,
         check=claimed,
-        events=events,
+        history=history,
     )
 
 
@@ -160,17 +162,24 @@ def _first_uses(connection: Connection, calls: Sequence[OutboundCall], checks: M
     return {min(of_check)[2] for of_check in uses.values()}
 
 
-def _events_of_persons(
+def _histories(
     connection: Connection, calls: Sequence[OutboundCall], checks: Mapping[UUID, KnownCheck]
-) -> list[tuple[BlockEvent, ...]]:
-    """Return, for each call, the refusals and releases of the person called."""
+) -> list[BlockHistory]:
+    """Return, for each call, the history of the person called, one for all calls to the same person."""
     persons = read_persons(connection, [PersonKey(call.callee_digits, customer_of(call, checks)) for call in calls])
     ids = read_entry_ids(connection, persons)
     entry_ids = {*ids.by_phone.values(), *ids.by_customer.values()}
     by_entry: dict[UUID, list[BlockEvent]] = defaultdict(list)
     for row in connection.execute(_EVENTS, {"ids": sorted(entry_ids)}) if entry_ids else ():
         by_entry[row.entry_id].append(BlockEvent(*row))
-    return [tuple(event for entry_id in sorted(ids.of(person)) for event in by_entry[entry_id]) for person in persons]
+    histories: dict[frozenset[UUID], BlockHistory] = {frozenset(): NO_HISTORY}
+    found = []
+    for person in persons:
+        theirs = frozenset(ids.of(person))
+        if theirs not in histories:
+            histories[theirs] = BlockHistory([event for entry_id in theirs for event in by_entry[entry_id]])
+        found.append(histories[theirs])
+    return found
 
 
 def customer_of(call: OutboundCall, checks: Mapping[UUID, KnownCheck]) -> str | None:

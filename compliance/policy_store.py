@@ -27,12 +27,15 @@ def _parsed(text: str, effective_from: datetime) -> Policy:
     return parse_policy(text, on=shanghai_day(effective_from))
 
 
-def stored_policy_in_force(connection: Connection, *, now: datetime) -> StoredPolicy | None:
-    """Return the policy in force at `now`, None before the first was stored."""
+def stored_policy_in_force(connection: Connection) -> StoredPolicy | None:
+    """Return the policy in force, None before the first was stored.
+
+    The newest one, whatever the caller's clock says: a policy is in force from the commit that stores it, and
+    a reader whose clock was read a moment before must not keep the one before it.
+    """
     columns = policies.c
     row = connection.execute(
         select(columns.text, columns.effective_from)
-        .where(columns.effective_from <= now)
         .order_by(columns.effective_from.desc(), columns.policy_id.desc())
         .limit(1)
     ).one_or_none()
@@ -40,8 +43,8 @@ def stored_policy_in_force(connection: Connection, *, now: datetime) -> StoredPo
 
 
 def policy_in_force(connection: Connection, *, now: datetime) -> Policy:
-    """Return the policy in force at `now`; the legal floor before any policy was stored."""
-    stored = stored_policy_in_force(connection, now=now)
+    """Return the policy in force; the legal floor of the day of `now` before any policy was stored."""
+    stored = stored_policy_in_force(connection)
     if stored is not None:
         return stored.policy
     on = shanghai_day(now)

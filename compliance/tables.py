@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
 
 from infra.database import metadata
 
@@ -37,9 +37,9 @@ call_checks = Table(
     Column("actor", Text, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("phone_digits", BigInteger, comment="null: the callee is no telephone number"),
-    Column("call", JSONB, nullable=False, comment="the ProposedCall as sent"),
+    Column("call", JSON, nullable=False, comment="the ProposedCall as sent"),
     Column("side_digest", LargeBinary, nullable=False),
-    Column("callee_facts", JSONB, nullable=False),
+    Column("callee_facts", JSON, nullable=False),
     Column("policy_digest", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("region", Text),

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from infra.celery_app import BROKER_TABLES
+from infra.celery_app import BROKER_TABLES, create_broker_tables
 from infra.database import metadata
 
 _ONE_MIGRATOR_AT_A_TIME = 7_346_201
@@ -42,7 +42,7 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def migrate(engine: Engine) -> tuple[str | None, str]:
-    """Run all outstanding migrations; return the revisions before and after."""
+    """Run all outstanding migrations and make the queue's tables; return the revisions before and after."""
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_MIGRATOR_AT_A_TIME})
         connection.commit()
@@ -50,6 +50,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             before = current_revision(connection)
             connection.commit()
             command.upgrade(_config(connection), "head")
+            create_broker_tables(connection)
+            connection.commit()
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ONE_MIGRATOR_AT_A_TIME})

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from compliance.audit import note
 from compliance.block_release import RELEASE, release_entry
+from compliance.incidents import CLOSE, close_incident
 from compliance.overlays import END_KIND, end_overlay
 from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
@@ -48,6 +49,7 @@ ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
         POLICY_KIND: adopt_policy,
         END_KIND: end_overlay,
         RELEASE: release_entry,
+        CLOSE: close_incident,
     }
 )
 """By kind of request: (connection, payload, *, person, now) to what the answer says."""

@@ -64,7 +64,14 @@ class RequiresRole:
         self.roles = frozenset(roles)
 
     async def __call__(self, request: Request, _token: Annotated[object, Depends(_bearer)] = None) -> Actor:
-        actor = actor_of(request)
+        return self.admit(actor_of(request))
+
+    def admit(self, actor: Actor) -> Actor:
+        """Return `actor` if its role may pass.
+
+        Raises:
+            ForbiddenError: it may not.
+        """
         if actor.role not in self.roles:
             allowed = ", ".join(sorted(self.roles))
             msg = f"The role {actor.role} may not do this. Roles that may: {allowed}."

@@ -2,27 +2,107 @@
 
 from http import HTTPStatus
 
-from compliance.check_rows import UnknownCheckError
-from compliance.policy import PolicyError
-from compliance.policy_store import UnknownPolicyError
+from compliance import (
+    approvals,
+    block_entries,
+    block_list,
+    block_release,
+    call_records,
+    callbacks,
+    check_rows,
+    do_not_call,
+    incidents,
+    legal,
+    list_rows,
+    overlays,
+    periods,
+    policy,
+    policy_store,
+    registers,
+    rule_answers,
+)
+from infra import jobs
+from services import tokens
 from services.check_queue import QueueUnavailableError, RevokedTokenError
 from services.problems import Problem, database_away, register_answer, register_problem, unauthorized
-from services.tokens import UnknownTokenError
 
-
-def _policy_problem(error: Exception) -> Problem:
-    offences = error.offences if isinstance(error, PolicyError) else ()
-    errors = [{"loc": one.loc, "msg": one.msg, **({"article": one.article} if one.article else {})} for one in offences]
-    detail = f"The policy cannot be used: {len(errors)} offences against the law or the form. See 'errors' for each."
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return Problem(status, "Unprocessable Content", detail, "policy-refused", errors)
+_NOT_FOUND: tuple[type[Exception], ...] = (
+    approvals.UnknownRequestError,
+    block_entries.UnknownEntryError,
+    call_records.UnknownCallError,
+    callbacks.UnknownCallbackError,
+    check_rows.UnknownCheckError,
+    incidents.UnknownIncidentError,
+    jobs.UnknownJobError,
+    overlays.UnknownOverlayError,
+    policy_store.UnknownPolicyError,
+    registers.UnknownRowError,
+    tokens.UnknownTokenError,
+)
+_CONFLICT: tuple[type[Exception], ...] = (
+    approvals.RequestDecidedError,
+    block_release.EntryReleasedError,
+    block_release.RefusedAgainError,
+    call_records.CallRecordedError,
+    check_rows.BrokenCheckError,
+    incidents.AccountMissingError,
+    incidents.IncidentClosedError,
+    overlays.OverlayOverError,
+    registers.NumberInUseError,
+    registers.RowExistsError,
+)
+_BAD_FIELD: dict[type[Exception], str] = {
+    block_list.FutureRefusalError: "refused_at",
+    block_list.NobodyRefusedError: "phone",
+    callbacks.CallbackSlotError: "from",
+    do_not_call.BlockTermError: "months",
+    legal.NotInForceError: "at",
+    list_rows.UnreadableListError: "file",
+    periods.PeriodOutOfRangeError: "months",
+    rule_answers.NaiveInstantError: "at",
+}
+"""Errors about one value sent, with the field to name when the error does not name it itself."""
 
 
 def fill_problem_table() -> None:
     """Enter every domain error with its answer."""
-    register_answer(PolicyError, _policy_problem)
+    for error in _NOT_FOUND:
+        register_problem(error, HTTPStatus.NOT_FOUND, "not-found")
+    for error in _CONFLICT:
+        register_problem(error, HTTPStatus.CONFLICT, "conflict")
+    for error in _BAD_FIELD:
+        register_answer(error, _field_problem)
+    register_answer(policy.PolicyError, _policy_problem)
+    register_answer(registers.RegisterFieldError, _register_problem)
     register_answer(QueueUnavailableError, lambda _error: database_away())
+    register_answer(block_list.PersonContendedError, lambda _error: database_away("Others write to the same person."))
     register_answer(RevokedTokenError, lambda _error: unauthorized())
-    register_problem(UnknownCheckError, HTTPStatus.NOT_FOUND, "not-found")
-    register_problem(UnknownPolicyError, HTTPStatus.NOT_FOUND, "not-found")
-    register_problem(UnknownTokenError, HTTPStatus.NOT_FOUND, "not-found")
+    register_problem(approvals.SamePersonError, HTTPStatus.FORBIDDEN, "forbidden")
+
+
+def _unprocessable(detail: str, slug: str, errors: list[dict[str, object]]) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Unprocessable Content", detail, slug, errors)
+
+
+def _field_problem(error: Exception) -> Problem:
+    field = next(name for kind, name in _BAD_FIELD.items() if isinstance(error, kind))
+    return _unprocessable(str(error), "invalid-input", [{"loc": field, "msg": str(error)}])
+
+
+def _register_problem(error: Exception) -> Problem:
+    if not isinstance(error, registers.RegisterFieldError):
+        raise TypeError from error
+    named: dict[str, object] = {"loc": error.field, "msg": error.reason}
+    if error.article is not None:
+        named["article"] = error.article
+    return _unprocessable(str(error), "invalid-input", [named])
+
+
+def _policy_problem(error: Exception) -> Problem:
+    if not isinstance(error, policy.PolicyError):
+        raise TypeError from error
+    errors: list[dict[str, object]] = [
+        {"loc": one.loc, "msg": one.msg, **({"article": one.article} if one.article else {})} for one in error.offences
+    ]
+    detail = f"The policy cannot be used: {len(errors)} offences against the law or the form. See 'errors' for each."
+    return _unprocessable(detail, "policy-refused", errors)

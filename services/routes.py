@@ -2,9 +2,32 @@
 
 from fastapi import APIRouter
 
-from services.api import call_checks, health
+from services.api import (
+    approvals,
+    call_checks,
+    callback_requests,
+    calls,
+    customers,
+    do_not_call,
+    health,
+    incidents,
+    jobs,
+    overlays,
+    policy,
+    registers,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
-    call_checks.router,
+    *call_checks.ROUTERS,
+    callback_requests.router,
+    calls.router,
+    do_not_call.router,
+    incidents.router,
+    *registers.ROUTERS,
+    customers.router,
+    overlays.router,
+    policy.router,
+    approvals.router,
+    jobs.router,
     health.router,
 )

@@ -1,6 +1,7 @@
 """Fixtures on a real PostgreSQL with the real migrations: one server for the run, one database per test module."""
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,9 +30,13 @@ _names = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def server() -> Iterator[EmbeddedPostgres]:
     """One PostgreSQL for the whole run, in a temporary directory."""
-    with embedded_postgres.start(tmp_path_factory.mktemp("data")) as running:
+    with tempfile.TemporaryDirectory() as directory, embedded_postgres.start(Path(directory)) as running:
+        # Nobody needs these databases after a crash; what must be durable is tested on servers of its own.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            _administer(running, f"ALTER SYSTEM SET {setting} = off")
+        _administer(running, "SELECT pg_reload_conf()")
         yield running
 
 
@@ -57,7 +62,7 @@ def _administer(server: EmbeddedPostgres, statement: str) -> None:
 def database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
     """The URL of a fresh migrated database of this test alone, for what must commit."""
     name = f"test_{next(_names)}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield server.url(name)
     _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -6,9 +6,8 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import Connection
-from starlette.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from compliance.call_checks import check_calls, simulate_calls
 from compliance.call_facts import ProposedCall, Purpose
@@ -18,9 +17,8 @@ from compliance.policy import Policy, parse_policy
 from compliance.shanghai import SHANGHAI, shanghai_day
 from services.api.fields import Body, Identifier, Instant, LongText, PhoneText
 from services.check_answers import answers
-from services.dependencies import Now, State, Transaction, requires, state_of
-from services.idempotency import CreatingRoute
-from services.state import AppState
+from services.dependencies import Now, State, Transaction, actor_of, requires, state_of
+from services.idempotency import HEADER, CreatingRoute, Handler
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/call-checks", tags=["Calls"], route_class=CreatingRoute)
@@ -28,7 +26,8 @@ router = APIRouter(prefix="/v1/call-checks", tags=["Calls"], route_class=Creatin
 MOST_IN_A_BATCH = 10_000
 _FIRST_SIMULATED_YEAR = 2015
 
-Dialer = Annotated[Actor, Depends(requires(Role.DIALER))]
+_MAY_CHECK = requires(Role.DIALER)
+Dialer = Annotated[Actor, Depends(_MAY_CHECK)]
 Simulator = Annotated[Actor, Depends(requires(Role.DIALER, Role.OFFICER, Role.ADMIN, Role.AUDITOR))]
 
 
@@ -147,21 +146,41 @@ def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json")
 
 
-@router.post("", response_model=None, responses={200: {"model": CallCheckAnswer}})
-async def check_call(body: CallCheckBody, request: Request, actor: Dialer) -> Response:
+class _CheckRoute(CreatingRoute):
+    """The route that is asked before every call: documented like the others, answered by a shorter way.
+
+    Without an idempotency key it does by hand what FastAPI would do for this one signature (the role, the body),
+    which takes half the time, and puts the check in the queue. Errors go to the same handlers.
+    """
+
+    def get_route_handler(self) -> Handler:
+        handle_keyed = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            if HEADER in request.headers:
+                return await handle_keyed(request)
+            actor = _MAY_CHECK.admit(actor_of(request))
+            try:
+                body = CallCheckBody.model_validate_json(await request.body())
+            except ValidationError as error:
+                raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+            queue = state_of(request).check_queue
+            return _json(await queue.ask(body.call(), actor, request.state.token_hash))
+
+        return handle
+
+
+_check_router = APIRouter(prefix="/v1/call-checks", tags=["Calls"], route_class=_CheckRoute)
+
+
+@_check_router.post("", response_model=None, responses={200: {"model": CallCheckAnswer}})
+def check_call(body: CallCheckBody, connection: Transaction, now: Now, state: State, actor: Dialer) -> Response:
     """Decide whether this call may be placed now; the decision is durable before it is answered."""
-    state = state_of(request)
-    shared = getattr(request.state, "connection", None)
-    if shared is not None:
-        content = await run_in_threadpool(_check_alone, shared, state, body.call(), actor)
-    else:
-        content = await state.check_queue.ask(body.call(), actor, request.state.token_hash)
-    return _json(content)
+    judged = check_calls(connection, [body.call()], gate=state.gate, actors=[actor.owner], now=now)
+    return _json(answers(judged)[0])
 
 
-def _check_alone(connection: Connection, state: AppState, call: ProposedCall, actor: Actor) -> bytes:
-    judged = check_calls(connection, [call], gate=state.gate, actors=[actor.owner], now=state.clock())
-    return answers(judged)[0]
+ROUTERS = (_check_router, router)
 
 
 @router.post("/batch", response_model=None, responses={200: {"model": BatchAnswer}})

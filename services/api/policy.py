@@ -47,7 +47,7 @@ class PendingPolicy(Pending):
 @router.get("", response_model=None, responses={200: {"model": PolicyAnswer}})
 def show(connection: Transaction, now: Now, _actor: Reader) -> Response:
     """Show the policy in force. Without a stored one it is the legal floor, and `effective_from` is null."""
-    stored = stored_policy_in_force(connection, now=now)
+    stored = stored_policy_in_force(connection)
     policy = policy_in_force(connection, now=now) if stored is None else stored.policy
     return json_response(
         {

@@ -1,11 +1,14 @@
 """`telesales run`, `serve`, `worker`, `migrate`, `database-url`, `openapi`: the processes of the product."""
 
 import json
+import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from types import FrameType
 
 import typer
 import uvicorn
@@ -18,6 +21,7 @@ from infra.clock import utc_now
 from infra.database import libpq_url, make_engine
 from infra.logs import configure_logs
 from infra.migrate import migrate as run_migrations
+from infra.postgres_account import EmbeddedPostgresError
 from infra.settings import Settings, child_environment
 from infra.supervisor import Child
 from infra.supervisor import run as supervise
@@ -107,6 +111,8 @@ def openapi() -> None:
 
 def run() -> None:
     """Start everything: database, migrations, demo data when empty, API, worker. Ctrl-C stops it all."""
+    # Until the supervisor takes the signals over, a stop must still pass through the `finally` that ends PostgreSQL.
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     settings = settings_or_exit()
     configure_logs(settings.log_level)
     if settings.demo_clock is not None and settings.database_url is not None:
@@ -115,10 +121,30 @@ def run() -> None:
         )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     say(f"starting PostgreSQL below {settings.data_dir}" if settings.database_url is None else "using DATABASE_URL")
-    with database(settings) as url:
+    with _own_database(settings) as url:
         offset = _prepare(settings, url)
         status = supervise(_children(offset), on_ready=lambda: _greet(settings), say=say)
     raise typer.Exit(status)
+
+
+def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _own_database(settings: Settings) -> Iterator[str]:
+    """Give the URL of the database; the embedded one ends with this process, whoever else uses it."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    try:
+        server = embedded_postgres.start(settings.data_dir, progress=say)
+    except EmbeddedPostgresError as error:
+        fail(str(error))
+    try:
+        yield server.url()
+    finally:
+        server.stop(within_s=14)
 
 
 def _prepare(settings: Settings, url: str) -> timedelta:

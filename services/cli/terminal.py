@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from sqlalchemy.exc import SQLAlchemyError
 
 from infra import embedded_postgres
-from infra.embedded_postgres import EmbeddedPostgresError
+from infra.postgres_account import EmbeddedPostgresError
 from infra.settings import Settings, SettingsError, read_settings
 
 FAILED = 1

@@ -5,14 +5,14 @@ moves later, a release that the next refusal undoes.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from compliance.block_entries import BlockSource
 from compliance.do_not_call import PERMANENT, blocked_through
 from compliance.phone_numbers import masked
 from compliance.shanghai import midnight, shanghai_day
-from services.demo.chance import Chance
+from services.demo.chance import Chance, Dice
 from services.demo.people_plan import PlannedCustomer
 from services.demo.phone_plan import NumberUse, mobile_digits
 
@@ -47,6 +47,9 @@ _REASONS = {
     BlockSource.IMPORT: (None,),
     BlockSource.OTHER: (None, "合作机构转告"),
 }
+_MONTHS = (*[None] * 22, 12, 12, 24)
+"""Months beyond the policy's figure are asked for now and then."""
+
 _FROM_OTHER_PEOPLE = frozenset({BlockSource.CALL, BlockSource.INBOUND_CALL})
 
 
@@ -81,24 +84,43 @@ class Listing:
     block_months: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """One person of the list: number `index`, found by `phone`, and the dice that are thrown for the history."""
+
+    listing: Listing
+    index: int
+    phone: int
+    dice: Dice
+
+    def at(self, age_days: int) -> datetime:
+        """Return an instant between 8:00 and 21:00, `age_days` before the day of loading."""
+        seconds = 8 * 3600 + self.dice.below(13 * 3600)
+        return midnight(self.listing.today - timedelta(days=age_days)) + timedelta(seconds=seconds)
+
+
+def _person(listing: Listing, index: int, phone: int | None = None) -> _Person:
+    number = mobile_digits(NumberUse.LISTED, index) if phone is None else phone
+    return _Person(listing, index, number, listing.chance.dice("listed", index))
+
+
 def planned_blocks(listing: Listing, customers: Mapping[int, PlannedCustomer], *, count: int) -> Iterator[PlannedBlock]:
     """Yield the first `count` entries, all made before the last 30 days."""
     for index in range(count):
         if index in _OF_CUSTOMERS:
             yield _of_customer(listing, customers[index - _OF_CUSTOMERS.start], index)
         else:
-            phone = mobile_digits(NumberUse.LISTED, index)
-            yield PlannedBlock(f"listed-{index}", None, (phone,), _history(listing, index, phone))
+            person = _person(listing, index)
+            yield PlannedBlock(f"listed-{index}", None, (person.phone,), _history(person))
 
 
 def fresh_blocks(listing: Listing, *, first: int, count: int) -> Iterator[PlannedBlock]:
     """Yield entries of the last 30 days, numbered from `first` on."""
     for index in range(first, first + count):
-        phone = mobile_digits(NumberUse.LISTED, index)
-        age_days = 1 + listing.chance.below(FRESH_DAYS, "fresh", index)
-        source = listing.chance.pick(_OTHER_SOURCES, "source", index)
-        event = _refusal(listing, index, phone, _refused_at(listing, index, age_days), source)
-        yield PlannedBlock(f"listed-{index}", None, (phone,), (event,))
+        person = _person(listing, index)
+        refused_at = person.at(1 + person.dice.below(FRESH_DAYS))
+        event = _refusal(person, refused_at, person.dice.pick(_OTHER_SOURCES))
+        yield PlannedBlock(f"listed-{index}", None, (person.phone,), (event,))
 
 
 def call_refusal(
@@ -126,77 +148,64 @@ def _details(source: BlockSource, phone: int, through: date, **more: object) -> 
     }
 
 
-def _refused_at(listing: Listing, index: int, age_days: int) -> datetime:
-    """Return an instant between 8:00 and 21:00, `age_days` before the day of loading."""
-    seconds = 8 * 3600 + listing.chance.below(13 * 3600, "refused at", index, age_days)
-    return midnight(listing.today - timedelta(days=age_days)) + timedelta(seconds=seconds)
-
-
-def _refusal(
-    listing: Listing, index: int, phone: int, refused_at: datetime, source: BlockSource, **more: object
-) -> BlockEvent:
-    chance = listing.chance
-    months = chance.pick((None,) * 22 + (12, 12, 24), "months", index)
+def _refusal(person: _Person, refused_at: datetime, source: BlockSource, **more: object) -> BlockEvent:
+    listing, dice = person.listing, person.dice
+    months = dice.pick(_MONTHS)
     through = blocked_through(shanghai_day(refused_at), max(listing.block_months, months or 0))
-    if index in PERMANENT_ENTRIES:
+    if person.index in PERMANENT_ENTRIES:
         through, months = PERMANENT, None
-    reason = chance.pick(_REASONS[source], "reason", index)
-    delay_s = 5 + chance.below(1200, "delay", index)
+    delay_s = 5 + dice.below(1200)
     if source is BlockSource.IMPORT:
-        delay_s += 3600 * (12 + chance.below(60, "file", index))
-    evidence = {"inbound_call_id": f"IB-{index:06d}"} if source is BlockSource.INBOUND_CALL else None
-    details = _details(source, phone, through, months=months, reason=reason, evidence=evidence, **more)
+        delay_s += 3600 * (12 + dice.below(60))
+    evidence = {"inbound_call_id": f"IB-{person.index:06d}"} if source is BlockSource.INBOUND_CALL else None
+    reason = dice.pick(_REASONS[source])
+    details = _details(source, person.phone, through, months=months, reason=reason, evidence=evidence, **more)
     actor = "dialer" if source in _FROM_OTHER_PEOPLE else "officer"
     recorded_at = min(refused_at + timedelta(seconds=delay_s), midnight(listing.today))
     return BlockEvent("refusal", refused_at, through, details, actor, recorded_at)
 
 
-def _age_days(listing: Listing, index: int) -> int:
-    chance = listing.chance
+def _age_days(person: _Person) -> int:
+    dice, index = person.dice, person.index
     if index in CALLED_ENTRIES:
-        return 60 + chance.below(100, "age", index)
+        return 60 + dice.below(100)
     if index < _REFUSED_TWICE.stop:
-        return 100 + chance.below(60, "age", index)
-    if chance.hits(200, "over", index):
-        return 186 + chance.below(300, "age", index)
-    return 36 + chance.below(145, "age", index)
+        return 100 + dice.below(60)
+    return 186 + dice.below(300) if dice.hits(200) else 36 + dice.below(145)
 
 
-def _history(listing: Listing, index: int, phone: int) -> tuple[BlockEvent, ...]:
-    chance, age_days = listing.chance, _age_days(listing, index)
-    source = chance.pick(_SOURCES, "source", index)
-    first = _refusal(listing, index, phone, _refused_at(listing, index, age_days), source)
-    if index in _RELEASED:
-        return first, _release(first, listing, index)
-    if index in _REFUSED_AGAIN_AFTER_RELEASE:
-        again = _repeated(listing, index, phone, first)
-        return first, _release(first, listing, index), again
-    if index in _REFUSED_TWICE:
-        return first, _repeated(listing, index, phone, first)
+def _history(person: _Person) -> tuple[BlockEvent, ...]:
+    refused_at = person.at(_age_days(person))
+    first = _refusal(person, refused_at, person.dice.pick(_SOURCES))
+    if person.index in _RELEASED:
+        return first, _release(person, first)
+    if person.index in _REFUSED_AGAIN_AFTER_RELEASE:
+        return first, _release(person, first), _repeated(person, first)
+    if person.index in _REFUSED_TWICE:
+        return first, _repeated(person, first)
     return (first,)
 
 
-def _repeated(listing: Listing, index: int, phone: int, first: BlockEvent) -> BlockEvent:
-    """Return a later refusal of the same person, 36 to 56 days ago: the entry keeps the later end."""
-    refused_at = _refused_at(listing, index, 36 + listing.chance.below(20, "again", index))
-    event = _refusal(listing, index, phone, refused_at, BlockSource.INBOUND_CALL)
+def _repeated(person: _Person, first: BlockEvent) -> BlockEvent:
+    """Return a later refusal of the same person, 36 to 55 days ago: the entry keeps the later end."""
+    event = _refusal(person, person.at(36 + person.dice.below(20)), BlockSource.INBOUND_CALL)
     ends = [end for end in (first.blocked_through, event.blocked_through) if end is not None]
-    return BlockEvent(event.kind, refused_at, max(ends), event.details, event.actor, event.recorded_at)
+    return replace(event, blocked_through=max(ends))
 
 
-def _release(first: BlockEvent, listing: Listing, index: int) -> BlockEvent:
-    """Return the release 5 to 35 days after the refusal, at the person's own written wish."""
-    asked_at = first.recorded_at + timedelta(days=5 + listing.chance.below(30, "release", index))
-    evidence = {"document": f"RELEASE-{index:06d}"}
+def _release(person: _Person, first: BlockEvent) -> BlockEvent:
+    """Return the release 5 to 34 days after the refusal, at the person's own written wish."""
+    asked_at = first.recorded_at + timedelta(days=5 + person.dice.below(30))
+    evidence = {"document": f"RELEASE-{person.index:06d}"}
     details = {"reason": "客户书面要求恢复联系", "evidence": evidence, "asked_at": asked_at.isoformat()}
     return BlockEvent("release", None, None, details, "officer2", asked_at + timedelta(hours=3))
 
 
 def _of_customer(listing: Listing, customer: PlannedCustomer, index: int) -> PlannedBlock:
     """Return the entry of a customer: all numbers known at the time of the refusal are blocked."""
-    since = customer.versions[0].effective_from
-    age_days = min(_age_days(listing, index), (listing.today - since).days)
     phones = customer.first_phones
-    refused_at = _refused_at(listing, index, age_days - 1)
-    event = _refusal(listing, index, phones[0], refused_at, BlockSource.INBOUND_CALL, customer_id=customer.customer_id)
+    person = _person(listing, index, phones[0])
+    known_for_days = (listing.today - customer.versions[0].effective_from).days
+    refused_at = person.at(min(_age_days(person), known_for_days) - 1)
+    event = _refusal(person, refused_at, BlockSource.INBOUND_CALL, customer_id=customer.customer_id)
     return PlannedBlock(f"listed-{index}", customer.customer_id, phones, (event,))

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from compliance.call_facts import Facts
+from compliance.call_reconciliation import Breach
+from compliance.call_records import CallOutcome, CallRecord, Direction
 from compliance.call_rules import decide_all
 from compliance.callee_facts import NumberedCall, callee_of, read_known_people
 from compliance.check_rows import JudgedCall, write_checks
-from compliance.decision import Verdict
 from compliance.phone_numbers import normalise
 from compliance.register_book import Book
 from compliance.shanghai import midnight, shanghai_day
@@ -23,10 +24,9 @@ from compliance.working_days import Calendar
 from services.demo.block_plan import PlannedBlock, call_refusal
 from services.demo.block_rows import write_blocks
 from services.demo.call_plan import Dialling, PlannedCheck, planned_day
-from services.demo.call_rows import PlacedCall, write_calls
-from services.demo.chance import Chance
+from services.demo.call_rows import DIALER, PlacedCall, write_calls
+from services.demo.chance import Chance, Dice
 
-DIALER = "dialer"
 _FOLLOWED_BY_A_CALL = 477
 _RECORDED_AFTER = timedelta(seconds=4)
 
@@ -66,7 +66,7 @@ def write_day(connection: Connection, history: History, instants: Sequence[datet
         if (call := _placed(history, check, one)) is not None and call.recorded_at <= history.now
     ]
     write_calls(connection, history.chance, calls, now=history.now)
-    refused = [call for call in calls if call.outcome == "refused"]
+    refused = [call for call in calls if call.record.outcome is CallOutcome.REFUSED]
     write_blocks(connection, history.chance, [_block(history, call) for call in refused])
     history.counts.checks += len(judged)
     history.counts.calls += len(calls)
@@ -87,59 +87,61 @@ def _judge(connection: Connection, history: History, planned: Sequence[PlannedCh
     return judged
 
 
-_ANSWERED = ("other",) * 41 + ("callback",) * 8 + ("refused",) * 6 + ("sold",) * 4
-_OUTCOMES = ("no_answer",) * 41 + _ANSWERED
+_ANSWERED = (
+    *[CallOutcome.OTHER] * 41,
+    *[CallOutcome.CALLBACK] * 8,
+    *[CallOutcome.REFUSED] * 6,
+    *[CallOutcome.SOLD] * 4,
+)
+_OUTCOMES = (*[CallOutcome.NO_ANSWER] * 41, *_ANSWERED)
+_OF_CUSTOMERS = (CallOutcome.NO_ANSWER, CallOutcome.OTHER)
 
 
 def _placed(history: History, check: PlannedCheck, judged: JudgedCall) -> PlacedCall | None:
     """Return the call placed on a check, None if there was none: about half of the allowed ones lead to a call."""
-    chance, index = history.chance, check.index
     valid_until = judged.decision.valid_until
-    if judged.decision.verdict is not Verdict.ALLOW or valid_until is None:
+    if valid_until is None or not history.chance.hits(_FOLLOWED_BY_A_CALL, "call", check.index):
         return None
-    if not chance.hits(_FOLLOWED_BY_A_CALL, "call", index):
-        return None
-    started_at = min(
-        check.at + timedelta(milliseconds=900 + chance.below(25_000, "dial", index)), valid_until - _MOMENT
-    )
-    is_late = check.is_lead and chance.below(900, "late", index) == 0
-    if is_late:
-        started_at = valid_until + timedelta(seconds=15 + chance.below(200, "late by", index))
-    is_unchecked = check.is_lead and not is_late and chance.below(1300, "unchecked", index) == 0
-    outcome = chance.pick(_OUTCOMES if check.is_lead else ("no_answer", "other"), "outcome", index)
-    if is_late or is_unchecked:
-        outcome = "other"
-    answered_at = (
-        None if outcome == "no_answer" else started_at + timedelta(seconds=4 + chance.below(20, "ring", index))
-    )
-    talk = _talk_seconds(chance, outcome, index)
-    ended_at = (answered_at or started_at) + timedelta(seconds=talk)
-    return PlacedCall(
-        call_id=f"DEMO-{shanghai_day(check.at):%Y%m%d}-{index:05d}",
-        check_id=None if is_unchecked else judged.check_id,
-        call=check.call,
-        callee_e164=judged.callee.phone_e164 or "",
+    dice = history.chance.dice("call", check.index)
+    breach = _breach(dice) if check.is_lead else None
+    started_at = min(check.at + timedelta(milliseconds=900 + dice.below(25_000)), valid_until - _MOMENT)
+    if breach is Breach.CHECK_EXPIRED:
+        started_at = valid_until + timedelta(seconds=15 + dice.below(200))
+    outcome = dice.pick(_OUTCOMES if check.is_lead and breach is None else _OF_CUSTOMERS)
+    answered_at = None if outcome is CallOutcome.NO_ANSWER else started_at + timedelta(seconds=4 + dice.below(20))
+    ended_at = (answered_at or started_at) + _talk(dice, outcome)
+    record = CallRecord(
+        call_id=f"DEMO-{shanghai_day(check.at):%Y%m%d}-{check.index:05d}",
+        check_id=None if breach is Breach.CALL_WITHOUT_CHECK else judged.check_id,
+        direction=Direction.OUTBOUND,
+        caller=check.call.caller_number,
+        callee=judged.callee.phone_e164,
+        agent_id=check.call.agent_id,
         started_at=started_at,
         answered_at=answered_at,
         ended_at=ended_at,
         outcome=outcome,
-        recorded_at=ended_at + _RECORDED_AFTER,
-        incident_kind="check_expired" if is_late else "call_without_check" if is_unchecked else None,
     )
+    return PlacedCall(record, judged.callee.phone_e164 or "", ended_at + _RECORDED_AFTER, breach)
+
+
+def _breach(dice: Dice) -> Breach | None:
+    """Say what goes wrong with a call, in about two of a thousand cases."""
+    return {0: Breach.CHECK_EXPIRED, 1: Breach.CALL_WITHOUT_CHECK}.get(dice.below(1000))
 
 
 _MOMENT = timedelta(milliseconds=50)
-_SHORTEST_TALK_S = {"no_answer": 25, "refused": 12, "sold": 420}
-_SPREAD_OF_TALK_S = {"no_answer": 20, "refused": 60, "sold": 900}
+_SHORTEST_TALK_S = {CallOutcome.NO_ANSWER: 25, CallOutcome.REFUSED: 12, CallOutcome.SOLD: 420}
+_SPREAD_OF_TALK_S = {CallOutcome.NO_ANSWER: 20, CallOutcome.REFUSED: 60, CallOutcome.SOLD: 900}
 
 
-def _talk_seconds(chance: Chance, outcome: str, index: int) -> int:
+def _talk(dice: Dice, outcome: CallOutcome) -> timedelta:
     shortest, spread = _SHORTEST_TALK_S.get(outcome, 30), _SPREAD_OF_TALK_S.get(outcome, 300)
-    return shortest + chance.below(spread, "talk", index)
+    return timedelta(seconds=shortest + dice.below(spread))
 
 
 def _block(history: History, call: PlacedCall) -> PlannedBlock:
-    phone = int(call.callee_e164)
+    phone, record = int(call.callee_e164), call.record
     months = history.book.policy.block_months
-    event = call_refusal(phone, call.ended_at, call.recorded_at, call.call_id, months)
+    event = call_refusal(phone, record.ended_at or record.started_at, call.recorded_at, record.call_id, months)
     return PlannedBlock(call.entry_key, None, (phone,), (event,))

@@ -151,7 +151,7 @@ def _agent(plan: Dialling, key: str, index: int) -> PlannedAgent:
 
 
 def _calling_side(plan: Dialling, agent: PlannedAgent, index: int) -> ProposedCall:
-    """Return who calls with what, wrong in some way in about three of a hundred cases."""
+    """Return who calls with what, wrong in some way in two of a hundred cases."""
     chance, key = plan.chance, agent.key
     campaign = _campaign(chance, agent, index)
     call = ProposedCall(
@@ -162,14 +162,19 @@ def _calling_side(plan: Dialling, agent: PlannedAgent, index: int) -> ProposedCa
         product_code=campaign.product_code,
         campaign_id=register_id("campaigns", key, campaign.key),
     )
-    faults: dict[int, ProposedCall] = {
-        0: replace(call, campaign_id=None),
-        1: replace(call, agent_id="unknown-agent"),
-        2: replace(call, caller_number=CALLER_NUMBERS[NATIONAL if key == OWN else OWN]),
-        3: replace(call, product_code=UNIVERSAL),
-        4: replace(call, caller_number=None),
-    }
-    return faults.get(chance.below(250, "fault", index), call)
+    match chance.below(250, "fault", index):
+        case 0:
+            return replace(call, campaign_id=None)
+        case 1:
+            return replace(call, agent_id="unknown-agent")
+        case 2:
+            return replace(call, caller_number=CALLER_NUMBERS[NATIONAL if key == OWN else OWN])
+        case 3:
+            return replace(call, product_code=UNIVERSAL)
+        case 4:
+            return replace(call, caller_number=None)
+        case _:
+            return call
 
 
 def _campaign(chance: Chance, agent: PlannedAgent, index: int) -> PlannedCampaign:

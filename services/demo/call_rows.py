@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from compliance.call_facts import ProposedCall
 from compliance.call_reconciliation import ARTICLES, Breach
+from compliance.call_records import CallOutcome, CallRecord
 from compliance.incidents import CLOSE
 from compliance.phone_numbers import normalise_caller
 from compliance.shanghai import SHANGHAI
@@ -18,6 +18,8 @@ from services.demo.block_rows import entry_id
 from services.demo.chance import Chance
 from services.demo.request_rows import PlannedRequest, write_requests
 from services.demo.rows import copy_rows, json_text
+
+DIALER = "dialer"
 
 _RECORD_COLUMNS = (
     "call_id",
@@ -40,69 +42,46 @@ _RECORD_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class PlacedCall:
-    """A call as the dialer records it; `incident_kind` says what is wrong with it."""
+    """A call as the dialer records it, of a callee by name; `breach` says what is wrong with it."""
 
-    call_id: str
-    check_id: str | None
-    call: ProposedCall
+    record: CallRecord
     callee_e164: str
-    started_at: datetime
-    answered_at: datetime | None
-    ended_at: datetime
-    outcome: str
     recorded_at: datetime
-    incident_kind: str | None
+    breach: Breach | None
 
     @property
     def entry_key(self) -> str:
         """The key of the do-not-call entry that a refusal in this call files."""
-        return f"call-{self.call_id}"
-
-    def content(self) -> dict[str, object]:
-        return {
-            "call_id": self.call_id,
-            "check_id": self.check_id,
-            "direction": "outbound",
-            "caller": self.call.caller_number,
-            "callee": self.callee_e164,
-            "agent_id": self.call.agent_id,
-            "started_at": _stamp(self.started_at),
-            "answered_at": _stamp(self.answered_at),
-            "ended_at": _stamp(self.ended_at),
-            "outcome": self.outcome,
-        }
-
-
-def _stamp(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(SHANGHAI).isoformat()
+        return f"call-{self.record.call_id}"
 
 
 def write_calls(connection: Connection, chance: Chance, calls: Sequence[PlacedCall], *, now: datetime) -> None:
     """Add records and their incidents; `now` is the end of the demo, up to which incidents were followed up."""
     copy_rows(connection, call_records, _RECORD_COLUMNS, (_record_row(chance, call) for call in calls))
-    found = [planned_incident(chance, call, now=now) for call in calls if call.incident_kind is not None]
+    found = [_incident(chance, call, call.breach, now=now) for call in calls if call.breach is not None]
     _write_incidents(connection, chance, found)
 
 
 def _record_row(chance: Chance, call: PlacedCall) -> tuple[object, ...]:
-    content = json_text(call.content())
-    entry = entry_id(chance, call.entry_key, call.recorded_at) if call.outcome == "refused" else None
-    caller = normalise_caller(call.call.caller_number or "")
+    record = call.record
+    content = json_text(record.content())
+    entry = entry_id(chance, call.entry_key, call.recorded_at) if record.outcome is CallOutcome.REFUSED else None
+    caller = normalise_caller(record.caller or "")
     return (
-        call.call_id,
-        call.check_id,
-        "outbound",
+        record.call_id,
+        record.check_id,
+        record.direction.value,
         None if caller is None else int(caller),
         int(call.callee_e164),
-        call.call.agent_id,
-        call.started_at,
-        call.answered_at,
-        call.ended_at,
-        call.outcome,
+        record.agent_id,
+        record.started_at,
+        record.answered_at,
+        record.ended_at,
+        record.outcome.value,
         content,
         hashlib.sha256(content.encode()).digest(),
         entry,
-        "dialer",
+        DIALER,
         call.recorded_at,
     )
 
@@ -133,8 +112,9 @@ class PlannedIncident:
     """A breach of a call and how far it was followed up; both instants None while nobody has looked into it."""
 
     incident_id: UUID
-    kind: str
+    breach: Breach
     call_id: str
+    details: Mapping[str, object]
     detected_at: datetime
     accounted_at: datetime | None
     closed_at: datetime | None
@@ -142,13 +122,12 @@ class PlannedIncident:
     def row(self) -> tuple[object, ...]:
         account = [None] * len(_ACCOUNT) if self.accounted_at is None else [*_ACCOUNT.values()]
         state = "open" if self.closed_at is None else "closed"
-        article = ARTICLES[Breach(self.kind)]
         return (
             self.incident_id,
-            self.kind,
-            article,
+            self.breach.value,
+            ARTICLES[self.breach],
             self.call_id,
-            "{}",
+            json_text(self.details),
             self.detected_at,
             state,
             *account,
@@ -157,7 +136,7 @@ class PlannedIncident:
 
     def events(self) -> list[tuple[Mapping[str, object], str, datetime]]:
         """Return what happened, by whom and when, oldest first."""
-        found: list[tuple[Mapping[str, object], str, datetime]] = [({"state": "open"}, "dialer", self.detected_at)]
+        found: list[tuple[Mapping[str, object], str, datetime]] = [({"state": "open"}, DIALER, self.detected_at)]
         if self.accounted_at is not None:
             found.append((_ACCOUNT, "officer", self.accounted_at))
         if self.closed_at is not None:
@@ -165,18 +144,27 @@ class PlannedIncident:
         return found
 
 
-def planned_incident(chance: Chance, call: PlacedCall, *, now: datetime) -> PlannedIncident:
-    """Return the incident of a call that has one: accounted for after a day, closed after three, if `now` allows."""
+def _incident(chance: Chance, call: PlacedCall, breach: Breach, *, now: datetime) -> PlannedIncident:
+    """Return the incident of a call: accounted for after a day, closed after three, if `now` allows."""
+    record = call.record
     accounted_at = call.recorded_at + timedelta(days=1)
     closed_at = call.recorded_at + timedelta(days=3)
     return PlannedIncident(
-        incident_id=chance.uuid7(call.recorded_at, "incident", call.call_id),
-        kind=call.incident_kind or "",
-        call_id=call.call_id,
+        incident_id=chance.uuid7(call.recorded_at, "incident", record.call_id),
+        breach=breach,
+        call_id=record.call_id,
+        details={
+            "check_id": record.check_id,
+            "agent_id": record.agent_id,
+            "started_at": record.started_at.astimezone(SHANGHAI).isoformat(),
+        },
         detected_at=call.recorded_at,
-        accounted_at=accounted_at if accounted_at < now - timedelta(days=1) else None,
-        closed_at=closed_at if closed_at < now - timedelta(days=1) else None,
+        accounted_at=accounted_at if accounted_at < now - _LATEST_FOLLOW_UP else None,
+        closed_at=closed_at if closed_at < now - _LATEST_FOLLOW_UP else None,
     )
+
+
+_LATEST_FOLLOW_UP = timedelta(days=1)
 
 
 def _write_incidents(connection: Connection, chance: Chance, planned: Sequence[PlannedIncident]) -> None:

@@ -93,7 +93,7 @@ def lead_list() -> str:
         f"0086 {lead[3]}",
         lead[4].translate(_FULL_WIDTH),
         f"0{listed[1]}",
-        "010-80007001",
+        "010-61007001",
         "1.47E+10",
         "无",
         None,
@@ -107,7 +107,7 @@ def lead_list() -> str:
         lead[8],
     )
     rows = [
-        "" if cell is None else f"示例{number:02d},{cell},{_PROVINCES[number % len(_PROVINCES)]}"
+        ",," if cell is None else f"示例{number:02d},{cell},{_PROVINCES[number % len(_PROVINCES)]}"
         for number, cell in enumerate(cells, start=1)
     ]
     return "".join(f"{row}\r\n" for row in ("姓名,手机号,省份", *rows))

@@ -47,4 +47,4 @@ _LANDLINES = {
 def landline_digits(region: str, index: int) -> int | None:
     """Return the digits of a demo landline in `region`, None where the demo has no area code."""
     area = _LANDLINES.get(region)
-    return None if area is None else int(f"86{area}8000{7000 + index:04d}")
+    return None if area is None else int(f"86{area}6100{7000 + index:04d}")

@@ -113,7 +113,7 @@ def wait_for_a_waiter(engine: Engine) -> None:
 
 
 UUID_TEXT = "01a20960-4a56-73d0-b2d4-88bed749ba2c"
-DIGEST = "sha256:" + "13800138000" * 5 + "abcdef0"[:9]
+DIGEST = "sha256:" + "13800138000" * 5 + "abcdef012"
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,7 @@ DIGEST = "sha256:" + "13800138000" * 5 + "abcdef0"[:9]
         pytest.param({"reason": "客户138 0013 8000要求"}, {"reason": "客户138****8000要求"}, id="a number in words"),
         pytest.param({"reason": "call +86-13800138000"}, {"reason": "call 138****8000"}, id="with the country"),
         pytest.param({"deep": [{"phone": "x", "days": 3}]}, {"deep": [{"days": 3}]}, id="inside lists"),
-        pytest.param(
-            {"on": "2026-11-23", "n": 5, "none": None}, {"on": "2026-11-23", "n": 5, "none": None}, id="dates"
-        ),
+        pytest.param({"on": "2026-11-23", "at": None}, {"on": "2026-11-23", "at": None}, id="dates"),
         pytest.param({"policy_digest": DIGEST}, {"policy_digest": DIGEST}, id="a digest keeps its digits"),
         pytest.param(
             {"policy": "daily = [20:30:00, 09:00:00]\nover_1y_bp = 3500\n"},

@@ -73,23 +73,19 @@ def test_an_overlay_that_is_yet_to_come_can_be_ended(connection: Connection) -> 
     assert list_overlays(connection, before=None, limit=1)[0].ended_at == NOW
 
 
-@pytest.mark.parametrize(
-    ("at", "is_over"),
-    [
-        pytest.param(NOW + HOUR - timedelta(microseconds=1), False, id="last instant"),
-        pytest.param(NOW + HOUR, True, id="the end is exclusive"),
-    ],
-)
-def test_an_overlay_is_over_at_its_end(connection: Connection, at: datetime, is_over: bool) -> None:  # noqa: FBT001 - a table
+def test_an_overlay_can_be_ended_in_its_last_instant(connection: Connection) -> None:
     overlay_id = ordered(connection)
 
-    try:
-        read_running_overlay(connection, overlay_id, now=at)
-        found = False
-    except OverlayOverError:
-        found = True
+    found = read_running_overlay(connection, overlay_id, now=NOW + HOUR - timedelta(microseconds=1))
 
-    assert found is is_over
+    assert found.overlay_id == overlay_id
+
+
+def test_an_overlay_is_over_at_its_end(connection: Connection) -> None:
+    overlay_id = ordered(connection)
+
+    with pytest.raises(OverlayOverError):
+        read_running_overlay(connection, overlay_id, now=NOW + HOUR)
 
 
 def test_an_overlay_ends_once(connection: Connection) -> None:

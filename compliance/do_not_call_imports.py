@@ -1,0 +1,325 @@
+"""Imports lists into the do-not-call list: every row that can be read blocks its person, every other says why not.
+
+Tolerant: rows are stored in chunks, a transaction each, together with how far the import is; an import that was
+killed goes on where it stopped. Strict: all rows or, if any is bad, none. Reading runs ahead of storing in a
+thread of its own. Memory does not grow with the list, except for a workbook, which is read as a whole.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from compliance.block_list import CLOCKS_MAY_DIFFER
+from compliance.delimited_text import TextBlock
+from compliance.import_plan import Demand, demand_of
+from compliance.import_rows import ImportedRefusal, RefusalReader, RejectedRow
+from compliance.import_writing import OvertakenError, is_passing, store_chunk
+from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
+from compliance.policy_store import policy_in_force
+from infra.clock import Clock
+from infra.jobs import JobResult, RunningJob, note_progress, read_job
+
+JOB_KIND = "do_not_call_import"
+REJECTED_FILE = "rejected.csv"
+
+_CHUNK_ROWS = 10_000
+_CHUNK_CHARACTERS = 8 << 20
+_MOST_TRIES = 20
+_LOW_PRIORITY = 10
+_REJECTED_HEADERS = ("line", "input", "reason", "message")
+
+
+class ImportMode(StrEnum):
+    TOLERANT = "tolerant"
+    STRICT = "strict"
+
+
+class ImportContendedError(RuntimeError):
+    """Other writers were in the way too often; what was stored before stays, try again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far an import is: what a later attempt goes on from. `read` counts rows of the file, blank ones too."""
+
+    moment: datetime
+    read: int = 0
+    rows: int = 0
+    created: int = 0
+    extended: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    raised: int = 0
+
+    def result(self) -> dict[str, object]:
+        """Return the counts as a job's result: `created` + `extended` + `unchanged` + `rejected` = `rows`."""
+        names = ("rows", "created", "extended", "unchanged", "rejected", "raised")
+        return {name: getattr(self, name) for name in names}
+
+    def stored(self) -> dict[str, object]:
+        return {**asdict(self), "moment": self.moment.isoformat()}
+
+
+def standing_of(stored: Mapping[str, Any]) -> Standing:
+    """Return what `Standing.stored` gave."""
+    return Standing(**{**stored, "moment": datetime.fromisoformat(stored["moment"])})
+
+
+NoteStanding = Callable[[Connection, Standing, int], None]
+"""Records, in the transaction that stores a chunk, how far the import is; the number is that of rows to be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListImport:
+    """One import. `person` is who imports; `standing` is what an earlier attempt left, None in the first.
+
+    `note` is called in each transaction that stores rows, `show` between them, with rows read and to be read.
+    """
+
+    engine: Engine
+    source: Path
+    rejected: Path
+    mode: ImportMode
+    person: str
+    clock: Clock
+    job_id: UUID | None = None
+    standing: Standing | None = None
+    note: NoteStanding = lambda _connection, _standing, _total: None
+    show: Callable[[int, int], None] = lambda _done, _total: None
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Some rows of the list, in order; `read` counts them with the blank ones."""
+
+    read: int = 0
+    rows: int = 0
+    characters: int = 0
+    raised: int = 0
+    demands: list[Demand] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+
+    def take(self, row: ImportedRefusal | RejectedRow, *, job_id: UUID | None) -> None:
+        self.rows += 1
+        if isinstance(row, RejectedRow):
+            self.rejected.append(row)
+            self.characters += len(row.input)
+        else:
+            demand = demand_of(row, job_id=job_id)
+            self.demands.append(demand)
+            self.raised += row.raised
+            self.characters += len(demand.details)
+
+    def is_full(self) -> bool:
+        return self.read >= _CHUNK_ROWS or self.characters >= _CHUNK_CHARACTERS
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """An import with its list opened; `total` rows are to be read."""
+
+    wanted: ListImport
+    listed: NumberList
+    reader: RefusalReader
+    total: int
+
+
+def run_import(wanted: ListImport) -> dict[str, object]:
+    """Import a list; return the counts, and write the rows that were not imported to `wanted.rejected`.
+
+    A strict result also says whether the list was `stored`.
+
+    Raises:
+        UnreadableListError: the file is no list of numbers.
+        ImportContendedError: other writers were in the way too often.
+    """
+    listed = open_number_list(wanted.source)
+    now = wanted.clock()
+    standing = wanted.standing or Standing(moment=now)
+    with wanted.engine.begin() as connection:
+        months = policy_in_force(connection, now=now).block_months
+    reader = RefusalReader(
+        listed.headers,
+        listed.number_column,
+        moment=standing.moment,
+        latest=standing.moment + CLOCKS_MAY_DIFFER,
+        block_months=months,
+    )
+    work = _Work(wanted, listed, reader, _count_rows(listed))
+    with wanted.rejected.open("wb") as stream:
+        rejected = RowWriter(stream, listed)
+        rejected.write_row(_REJECTED_HEADERS)
+        if wanted.mode is ImportMode.STRICT:
+            result = _store_all_or_nothing(work, standing, rejected)
+        else:
+            result = _store_in_chunks(work, standing, rejected).result()
+        stream.flush()
+        os.fsync(stream.fileno())
+    return result
+
+
+def _store_in_chunks(work: _Work, standing: Standing, rejected: RowWriter) -> Standing:
+    """Store every chunk after those that stand; the rejected rows of all are written anew, whatever stood."""
+    stood, read = standing.read, 0
+    for chunk in _read_ahead(_chunks(work, boundary=stood)):
+        _write_rejected(rejected, chunk)
+        read += chunk.read
+        if read > stood:
+            standing = _until_stored(work, partial(_store_chunk, work, standing, chunk))
+    return standing
+
+
+def _store_chunk(work: _Work, standing: Standing, chunk: _Chunk, connection: Connection) -> Standing:
+    standing = _after(work, standing, chunk, connection)
+    work.wanted.note(connection, standing, work.total)
+    return standing
+
+
+def _store_all_or_nothing(work: _Work, standing: Standing, rejected: RowWriter) -> dict[str, object]:
+    if standing.read:
+        # An earlier attempt stored the list, in one transaction with this standing, and ended before it could say so.
+        return {**standing.result(), "stored": True}
+    rows, bad = 0, 0
+    for done, chunk in _counted(_chunks(work)):
+        _write_rejected(rejected, chunk)
+        rows, bad = rows + chunk.rows, bad + len(chunk.rejected)
+        work.wanted.show(done // 2, work.total)
+    if bad:
+        return {**replace(standing, rows=rows, rejected=bad).result(), "stored": False}
+    stored = _until_stored(work, partial(_store_all, work, standing))
+    return {**stored.result(), "stored": True}
+
+
+def _store_all(work: _Work, standing: Standing, connection: Connection) -> Standing:
+    for done, chunk in _counted(_chunks(work)):
+        standing = _after(work, standing, chunk, connection)
+        work.wanted.show((work.total + done) // 2, work.total)
+    work.wanted.note(connection, standing, work.total)
+    return standing
+
+
+def _after(work: _Work, standing: Standing, chunk: _Chunk, connection: Connection) -> Standing:
+    """Store a chunk in the caller's transaction; return how far the import then is."""
+    wanted = work.wanted
+    tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
+    return replace(
+        standing,
+        read=standing.read + chunk.read,
+        rows=standing.rows + chunk.rows,
+        created=standing.created + tally.created,
+        extended=standing.extended + tally.extended,
+        unchanged=standing.unchanged + tally.unchanged,
+        rejected=standing.rejected + len(chunk.rejected),
+        raised=standing.raised + chunk.raised,
+    )
+
+
+def _until_stored(work: _Work, store: Callable[[Connection], Standing]) -> Standing:
+    """Run `store` in a transaction, and again as long as other writers are in the way."""
+    for _ in range(_MOST_TRIES):
+        try:
+            with work.wanted.engine.begin() as connection:
+                return store(connection)
+        except (OvertakenError, DBAPIError, psycopg.Error) as error:
+            if not is_passing(error):
+                raise
+    raise ImportContendedError("other writers keep changing the entries of this list; import it again later")
+
+
+def _chunks(work: _Work, *, boundary: int = 0) -> Iterator[_Chunk]:
+    """Yield the list in chunks; one of them ends after `boundary` rows."""
+    chunk = _Chunk()
+    for read, row in enumerate(work.listed.rows(), start=1):
+        chunk.read += 1
+        if not row.blank:
+            chunk.take(work.reader.read(row), job_id=work.wanted.job_id)
+        if chunk.is_full() or read == boundary:
+            yield chunk
+            chunk = _Chunk()
+    if chunk.read:
+        yield chunk
+
+
+def _read_ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
+    """Yield the same chunks, each read while the one before is being stored."""
+    with ThreadPoolExecutor(max_workers=1) as reading:
+        coming = reading.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = reading.submit(next, chunks, None)
+            yield chunk
+
+
+def _counted(chunks: Iterator[_Chunk]) -> Iterator[tuple[int, _Chunk]]:
+    """Yield each chunk with the number of rows read at its end."""
+    done = 0
+    for chunk in _read_ahead(chunks):
+        done += chunk.read
+        yield done, chunk
+
+
+def _write_rejected(rejected: RowWriter, chunk: _Chunk) -> None:
+    for row in chunk.rejected:
+        rejected.write_row((str(row.line), row.input, row.reason, f"{row.message} / {row.message_zh}"))
+
+
+def _count_rows(listed: NumberList) -> int:
+    return sum(_rows_of(block) for block in listed.blocks())
+
+
+def _rows_of(block: Block) -> int:
+    if isinstance(block, TextBlock) and block.plain:
+        return block.data.count(b"\n") + (not block.data.endswith(b"\n"))
+    return sum(1 for _ in block.rows())
+
+
+def run_import_job(running: RunningJob) -> JobResult:
+    """Run the job of an uploaded list; its `parameters` name the mode.
+
+    Raises:
+        UnreadableListError: the file is no list of numbers.
+        ImportContendedError: other writers were in the way too often.
+        LostJobError: another worker has taken the job over.
+    """
+    _give_way()
+    with running.engine.begin() as connection:
+        job = read_job(connection, running.job_id)
+
+    def note(connection: Connection, standing: Standing, total: int) -> None:
+        progress = standing.stored()
+        note_progress(connection, job, done=standing.read, total=total, progress=progress, now=running.clock())
+
+    def show(done: int, total: int) -> None:
+        running.report_progress(done, total)
+
+    result = run_import(
+        ListImport(
+            engine=running.engine,
+            source=running.input_path,
+            rejected=running.output_dir / REJECTED_FILE,
+            mode=ImportMode(running.parameters["mode"]),
+            person=running.actor,
+            clock=running.clock,
+            job_id=running.job_id,
+            standing=None if running.progress is None else standing_of(running.progress),
+            note=note,
+            show=show,
+        )
+    )
+    return JobResult(result, (REJECTED_FILE,))
+
+
+def _give_way() -> None:
+    """Let everything else on this machine go first, call checks above all."""
+    if os.getpriority(os.PRIO_PROCESS, 0) < _LOW_PRIORITY:
+        os.setpriority(os.PRIO_PROCESS, 0, _LOW_PRIORITY)
