@@ -33,7 +33,6 @@ from infra.jobs import JobResult, RunningJob, note_progress, read_job
 JOB_KIND = "do_not_call_import"
 REJECTED_FILE = "rejected.csv"
 
-_CHUNK_ROWS = 10_000
 _CHUNK_CHARACTERS = 8 << 20
 _MOST_TRIES = 20
 _LOW_PRIORITY = 10
@@ -97,6 +96,7 @@ class ListImport:
     standing: Standing | None = None
     note: NoteStanding = lambda _connection, _standing, _total: None
     show: Callable[[int, int], None] = lambda _done, _total: None
+    chunk_rows: int = 10_000
 
 
 @dataclass(slots=True)
@@ -121,8 +121,8 @@ class _Chunk:
             self.raised += row.raised
             self.characters += len(demand.details)
 
-    def is_full(self) -> bool:
-        return self.read >= _CHUNK_ROWS or self.characters >= _CHUNK_CHARACTERS
+    def is_full(self, chunk_rows: int) -> bool:
+        return self.read >= chunk_rows or self.characters >= _CHUNK_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,7 @@ def run_import(wanted: ListImport) -> dict[str, object]:
         UnreadableListError: the file is no list of numbers.
         ImportContendedError: other writers were in the way too often.
     """
+    _give_way()
     listed = open_number_list(wanted.source)
     now = wanted.clock()
     standing = wanted.standing or Standing(moment=now)
@@ -244,7 +245,7 @@ def _chunks(work: _Work, *, boundary: int = 0) -> Iterator[_Chunk]:
         chunk.read += 1
         if not row.blank:
             chunk.take(work.reader.read(row), job_id=work.wanted.job_id)
-        if chunk.is_full() or read == boundary:
+        if chunk.is_full(work.wanted.chunk_rows) or read == boundary:
             yield chunk
             chunk = _Chunk()
     if chunk.read:
@@ -291,7 +292,6 @@ def run_import_job(running: RunningJob) -> JobResult:
         ImportContendedError: other writers were in the way too often.
         LostJobError: another worker has taken the job over.
     """
-    _give_way()
     with running.engine.begin() as connection:
         job = read_job(connection, running.job_id)
 
@@ -320,6 +320,6 @@ def run_import_job(running: RunningJob) -> JobResult:
 
 
 def _give_way() -> None:
-    """Let everything else on this machine go first, call checks above all."""
+    """Let everything else on this machine go first, call checks above all. On Linux this is the thread's own priority."""
     if os.getpriority(os.PRIO_PROCESS, 0) < _LOW_PRIORITY:
         os.setpriority(os.PRIO_PROCESS, 0, _LOW_PRIORITY)

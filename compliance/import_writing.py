@@ -8,7 +8,7 @@ an error of which `is_passing` says so; the caller rolls back and does the whole
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 from sqlalchemy import Connection, bindparam, text
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from compliance.import_plan import Demand, KnownPersons, Plan, PlannedEntry, Tally
 from compliance.register_tables import customer_phones
+from infra.binary_copy import driver_connection
 
 _phones = bindparam("phones", type_=ARRAY(BIGINT))
 _customers = bindparam("customers", type_=ARRAY(TEXT))
@@ -186,8 +187,7 @@ def _update_entries(connection: Connection, changed: Sequence[PlannedEntry]) -> 
 
 
 def _copy(connection: Connection, statement: LiteralString, rows: Iterable[tuple[str | None, ...]]) -> None:
-    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+    with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
         write_row = copy.write_row
         for row in rows:
             write_row(row)

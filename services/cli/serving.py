@@ -160,7 +160,8 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         except (PolicyError, PolicyFileError) as error:
             fail(policy_refusal(error))
         if settings.database_url is None:
-            _load_demo(settings, engine, now=utc_now() + offset)
+            # Up to the demo clock and not beyond: a second start at the same instant is then not "too early".
+            _load_demo(settings, engine, now=settings.demo_clock or utc_now())
     engine.dispose()
     return offset
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import cast
 
-from compliance.call_facts import CentreKind
+from compliance.periods import add_years
 from compliance.phone_numbers import normalise
 from services.demo.chance import Chance
 from services.demo.facts import FIRST_DAY, LAST_DAY, NATIONAL, OWN, REGIONAL, customer_id, register_id
@@ -51,7 +51,7 @@ def planned_agents() -> list[PlannedAgent]:
 
 def sells_participating(agent: PlannedAgent) -> bool:
     """Say whether the agent has the special training: two of three have."""
-    return agent.index % 3 == 0
+    return agent.index % 3 != 1
 
 
 def agent_versions(chance: Chance, today: date) -> Iterator[PlannedVersion]:
@@ -155,7 +155,7 @@ def _customer_body(index: int, phones: list[int], region: str, chance: Chance, t
     age_years = 22 + chance.below(57, "age", index)
     born_on = date(today.year - age_years, 1 + chance.below(12, "month", index), 1 + chance.below(28, "day", index))
     policies = chance.pick((0, 1, 1, 2), "policies", index)
-    is_sixty = age_years > _SIXTY_YEARS
+    is_sixty = add_years(born_on, _SIXTY_YEARS) <= today
     return {
         "customer_id": customer_id(index),
         "phones": [f"+{digits}" for digits in phones],
@@ -165,6 +165,3 @@ def _customer_body(index: int, phones: list[int], region: str, chance: Chance, t
         "segments": ["age_60_plus"] if is_sixty else [],
         "policy_nos": [f"DEMO-P-{index + 1:04d}-{policy + 1}" for policy in range(policies)],
     }
-
-
-SALES_MODE = {OWN: CentreKind.OWN_CENTRE, NATIONAL: CentreKind.AGENCY, REGIONAL: CentreKind.AGENCY}

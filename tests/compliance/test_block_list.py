@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -191,12 +192,12 @@ def test_an_entry_rests_on_the_latest_word_of_people(
     ],
 )
 def test_every_way_to_a_person_leads_to_one_entry(
-    connection: Connection, first: dict[str, str | None], second: dict[str, str | None]
+    connection: Connection, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     hold(connection, "C", P, Q)
 
-    one = block(connection, replace(REFUSAL, **first))  # type: ignore[arg-type] - fields by name
-    two = block(connection, replace(REFUSAL, **second))  # type: ignore[arg-type] - fields by name
+    one = block(connection, replace(REFUSAL, **first))
+    two = block(connection, replace(REFUSAL, **second))
 
     assert one.entry.entry_id == two.entry.entry_id
     assert entries(connection) == 1
@@ -326,8 +327,13 @@ def write_each(engine: Engine, said: Sequence[Refusal], *, threads: int) -> list
 def test_2000_concurrent_refusals_of_one_person_are_one_entry_with_the_latest_end(engine: Engine) -> None:
     with engine.begin() as connection:
         hold(connection, "C", P, Q)
-    ways = ({"phone_e164": P}, {"phone_e164": Q}, {"phone_e164": None, "customer_id": "C"}, {"customer_id": "C"})
-    said = [replace(REFUSAL, months=6 + number % 37, **ways[number % 4]) for number in range(2000)]  # type: ignore[arg-type]
+    ways: tuple[dict[str, Any], ...] = (
+        {"phone_e164": P},
+        {"phone_e164": Q},
+        {"phone_e164": None, "customer_id": "C"},
+        {"customer_id": "C"},
+    )
+    said = [replace(REFUSAL, months=6 + number % 37, **ways[number % 4]) for number in range(2000)]
 
     changes = write_each(engine, said, threads=16)
 

@@ -6,13 +6,11 @@ import json
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, select, text
 
 from compliance.call_checks import simulate_calls
@@ -26,12 +24,9 @@ from compliance.tables import call_checks, call_records
 from compliance.working_days import package_calendar
 from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
-from services.demo.call_plan import check_instants
-from services.demo.chance import Chance
 from services.demo.facts import DemoFacts, demo_facts
 from services.demo.files import OWNERS
 from services.demo.load import is_loaded, load_demo
-from services.demo.phone_plan import NumberUse, mobile_digits
 from services.tokens import find_token, hash_token
 
 AFTERNOON = datetime(2026, 11, 23, 16, 0, tzinfo=SHANGHAI)
@@ -391,37 +386,3 @@ def test_the_lead_list_has_numbers_of_every_kind(demo: Loaded, reader: Connectio
     assert codes.count(["do_not_call"]) == 4
     assert sum("invalid_number" in one for one in codes) == 6
     assert codes.count([]) == 8
-
-
-@pytest.mark.parametrize("hour", [0, 3, 9, 23])
-def test_no_check_is_later_than_the_clock_at_any_hour(hour: int) -> None:
-    now = datetime(2026, 3, 1, hour, 5, tzinfo=SHANGHAI)
-
-    days = check_instants(Chance("test"), package_calendar(), now=now, count=500)
-
-    assert sum(map(len, days)) == 500
-    assert max(at for day in days for at in day) <= now
-
-
-@given(st.integers(min_value=1, max_value=10**9), st.text(min_size=1), st.integers())
-def test_a_draw_is_below_its_bound_and_repeats(bound: int, name: str, number: int) -> None:
-    chance = Chance("test")
-    assert 0 <= chance.below(bound, name, number) < bound
-    assert chance.below(bound, name, number) == Chance("test").below(bound, name, number)
-
-
-@given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
-def test_an_id_has_the_form_of_uuid7_and_tells_its_millisecond(at: datetime) -> None:
-    made = Chance("test").uuid7(at, "row")
-    assert (made.version, made.variant) == (7, "specified in RFC 4122")
-    assert abs((made.int >> 80) - at.timestamp() * 1000) <= 1
-
-
-@given(st.sets(st.tuples(st.sampled_from(NumberUse), st.integers(min_value=0, max_value=99_999)), min_size=2))
-def test_numbers_of_different_use_or_count_differ(keys: set[tuple[NumberUse, int]]) -> None:
-    assert len({mobile_digits(use, index) for use, index in keys}) == len(keys)
-
-
-def test_ids_do_not_depend_on_the_day_of_loading() -> None:
-    assert FACTS.own.centre_id == "014ba6ad-24e0-7451-9d69-14d04b319be7"
-    assert date(2015, 1, 1) <= datetime.fromtimestamp((int(FACTS.own.centre_id[:8], 16) << 16) / 1000, UTC).date()
