@@ -320,6 +320,6 @@ def run_import_job(running: RunningJob) -> JobResult:
 
 
 def _give_way() -> None:
-    """Let everything else on this machine go first, call checks above all. On Linux this is the thread's own priority."""
+    """Let everything else go first, call checks above all. On Linux this is the thread's own priority."""
     if os.getpriority(os.PRIO_PROCESS, 0) < _LOW_PRIORITY:
         os.setpriority(os.PRIO_PROCESS, 0, _LOW_PRIORITY)

@@ -18,6 +18,9 @@ from compliance.import_rows import ImportedRefusal
 from compliance.phone_numbers import masked
 from infra.ids import new_id_text
 
+_MOBILE_LENGTH = len("+8613800138000")
+_encode = msgspec.json.Encoder().encode
+
 
 class Demand(NamedTuple):
     """What one row asks for, with the details of its event (JSON): all of it that does not depend on other rows."""
@@ -28,6 +31,25 @@ class Demand(NamedTuple):
     through: date
     reason: str | None
     details: str
+
+
+class _Evidence(msgspec.Struct, frozen=True):
+    job_id: UUID | None
+    line: int
+
+
+class _RefusalDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event of refusal keeps; the same fields as for a refusal that comes alone."""
+
+    source: BlockSource = BlockSource.IMPORT
+    phone: str | None
+    customer_id: str | None
+    months: int | None = None
+    permanent: bool
+    demanded_through: date | None
+    reason: str | None
+    evidence: _Evidence
+    call_id: str | None = None
 
 
 class Event(NamedTuple):
@@ -45,20 +67,24 @@ def demand_of(refusal: ImportedRefusal, *, job_id: UUID | None) -> Demand:
     """Return what a row read as part of the job `job_id`, if there is one, asks for."""
     phone = refusal.phone_e164
     is_permanent = refusal.through == PERMANENT
-    details = {
-        "source": BlockSource.IMPORT,
-        "phone": None if phone is None else masked(phone),
-        "customer_id": refusal.customer_id,
-        "months": None,
-        "permanent": is_permanent,
-        "demanded_through": None if is_permanent else refusal.through,
-        "reason": refusal.reason,
-        "evidence": {"job_id": job_id, "line": refusal.line},
-        "call_id": None,
-    }
-    written = msgspec.json.encode(details).decode()
+    details = _RefusalDetails(
+        phone=None if phone is None else _masked(phone),
+        customer_id=refusal.customer_id,
+        permanent=is_permanent,
+        demanded_through=None if is_permanent else refusal.through,
+        reason=refusal.reason,
+        evidence=_Evidence(job_id, refusal.line),
+    )
+    written = _encode(details).decode()
     digits = None if phone is None else int(phone)
     return Demand(digits, refusal.customer_id, refusal.refused_at, refusal.through, refusal.reason, written)
+
+
+def _masked(phone_e164: str) -> str:
+    """Return `masked(phone_e164)`, the usual case in a tenth of the time."""
+    if len(phone_e164) == _MOBILE_LENGTH and phone_e164.startswith("+861") and phone_e164[4] > "2":
+        return f"{phone_e164[3:6]}****{phone_e164[-4:]}"
+    return masked(phone_e164)
 
 
 @dataclass(slots=True)
@@ -125,8 +151,9 @@ class Plan:
         """Work one row into all entries of its person."""
         if demand.customer_id is None and demand.phone_digits not in self._known.holders:
             # Nearly every row: a number that no customer is known to have is a person of its own.
-            phones = [demand.phone_digits or 0]
-            found = self._entries_by_phone(phones[0])
+            phone = demand.phone_digits or 0
+            entry_id = self._known.by_phone.get(phone)
+            phones, found = [phone], [] if entry_id is None else [self._known.entries[entry_id]]
         else:
             customers = self._customers_of(demand)
             phones = self._phones_of(demand, customers)
@@ -144,10 +171,6 @@ class Plan:
         """Return all numbers of the person whom a row names, ascending."""
         phones = {phone for customer_id in customers for phone in self._known.held.get(customer_id, ())}
         return sorted(phones if demand.phone_digits is None else phones | {demand.phone_digits})
-
-    def _entries_by_phone(self, phone: int) -> list[PlannedEntry]:
-        entry_id = self._known.by_phone.get(phone)
-        return [] if entry_id is None else [self._known.entries[entry_id]]
 
     def _entries_of(self, phones: list[int], customers: set[str]) -> list[PlannedEntry]:
         known = self._known

@@ -7,7 +7,7 @@ there. Days are days in Asia/Shanghai, from whose 00:00 a refusal without a time
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -92,7 +92,8 @@ class RefusalReader:
         self._customer_id = find_column(headers, CUSTOMER_ID)
         self._permanent = find_column(headers, PERMANENTLY)
         self._reason = find_column(headers, REASON)
-        self._moment = moment
+        self._names_ends = self._permanent is not None or self._blocked_through is not None
+        self._moment = moment.astimezone(UTC)
         self._latest = latest
         self._months = block_months
         self._moment_floor = blocked_through(shanghai_day(moment), block_months)
@@ -108,26 +109,34 @@ class RefusalReader:
             return RejectedRow(row.line, self._cell(row, self._number), error.code, str(error), error.message_zh)
 
     def _refusal(self, row: Row) -> ImportedRefusal:
-        customer_id = self._optional(row, self._customer_id, _LONGEST_CUSTOMER_ID, "customer_id")
+        # This runs millions of times: columns that the list does not have cost no call.
+        customer_id = reason = None
+        if self._customer_id is not None:
+            customer_id = self._text(row, self._customer_id, _LONGEST_CUSTOMER_ID, "customer_id")
         phone = _phone(row.cells[self._number], is_optional=customer_id is not None)
-        refused_at, floor = self._refused(row)
-        through, is_raised = self._through(row, floor)
-        reason = self._optional(row, self._reason, _LONGEST_REASON, "reason")
+        refused_at, through = self._moment, self._moment_floor
+        if self._refused_at is not None:
+            refused_at, through = self._refused(row, self._refused_at)
+        is_raised = False
+        if self._names_ends:
+            through, is_raised = self._through(row, through)
+        if self._reason is not None:
+            reason = self._text(row, self._reason, _LONGEST_REASON, "reason")
         return ImportedRefusal(row.line, phone, customer_id, refused_at, through, is_raised, reason)
 
     def _cell(self, row: Row, column: int | None) -> str:
         return row.cells[column] if column is not None and column < len(row.cells) else ""
 
-    def _optional(self, row: Row, column: int | None, longest: int, name: str) -> str | None:
-        if column is None or not (text := self._cell(row, column).strip()):
-            return None
+    def _text(self, row: Row, column: int, longest: int, name: str) -> str | None:
+        text = self._cell(row, column).strip()
         if len(text) > longest:
             raise _bad(name, f"at most {longest} characters", f"最多{longest}个字符")
-        return text
+        return text or None
 
-    def _refused(self, row: Row) -> tuple[datetime, date]:
+    def _refused(self, row: Row, column: int) -> tuple[datetime, date]:
         """Return the instant of the refusal and the last day that it blocks by the policy's months."""
-        if self._refused_at is None or not (text := self._cell(row, self._refused_at).strip()):
+        text = self._cell(row, column).strip()
+        if not text:
             return self._moment, self._moment_floor
         refused_at, day = _refusal_instant(text)
         if refused_at > self._latest:
@@ -211,11 +220,11 @@ def _plain(text: str) -> str:
 
 @lru_cache(_REMEMBERED)
 def _refusal_instant(text: str) -> tuple[datetime, date]:
-    """Return the instant of a refusal and its day."""
+    """Return the instant of a refusal, in UTC, and its day in Shanghai."""
     plain = _plain(text)
     day = _day(plain)
     if day is not None and _FIRST_YEAR <= day.year <= _LAST_YEAR:
-        return midnight(day), day
+        return midnight(day).astimezone(UTC), day
     shape = _INSTANT.fullmatch(plain)
     if shape is not None and shape[1] is None:
         raise _bad(
@@ -230,7 +239,7 @@ def _refusal_instant(text: str) -> tuple[datetime, date]:
             "a date such as 2026-03-15, or an instant with an offset such as 2026-03-15T14:30:00+08:00",
             "日期(如 2026-03-15),或带时区的时间(如 2026-03-15T14:30:00+08:00)",
         )
-    return at, shanghai_day(at)
+    return at.astimezone(UTC), shanghai_day(at)
 
 
 @lru_cache(_REMEMBERED)

@@ -12,17 +12,14 @@ from typing import LiteralString
 
 import psycopg
 from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DATE, TEXT, TIMESTAMP, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import ARRAY, DATE, TEXT, TIMESTAMP, insert
 from sqlalchemy.exc import DBAPIError
 
 from compliance.import_plan import Demand, KnownPersons, Plan, PlannedEntry, Tally
 from compliance.register_tables import customer_phones
 from infra.binary_copy import driver_connection
 
-_phones = bindparam("phones", type_=ARRAY(BIGINT))
 _customers = bindparam("customers", type_=ARRAY(TEXT))
-_ids = bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=False)))
 
 
 class OvertakenError(RuntimeError):
@@ -52,20 +49,20 @@ def store_chunk(connection: Connection, demands: Sequence[Demand], *, person: st
 
 _HOLDINGS = text("""
     SELECT customer_id, phone_digits FROM customer_phones WHERE customer_id IN (
-      SELECT customer_id FROM customer_phones WHERE phone_digits = ANY(:phones)
-      UNION SELECT unnest(:customers))""").bindparams(_phones, _customers)
+      SELECT customer_id FROM customer_phones WHERE phone_digits = ANY(CAST(:phones AS bigint[]))
+      UNION SELECT unnest(:customers))""").bindparams(_customers)
 
 _ENTRY_IDS = text("""
     SELECT phone_digits, NULL::text AS customer_id, entry_id::text
-      FROM do_not_call_phones WHERE phone_digits = ANY(:phones)
+      FROM do_not_call_phones WHERE phone_digits = ANY(CAST(:phones AS bigint[]))
     UNION ALL
     SELECT NULL, customer_id, entry_id::text
-      FROM do_not_call_entries WHERE customer_id = ANY(:customers)""").bindparams(_phones, _customers)
+      FROM do_not_call_entries WHERE customer_id = ANY(:customers)""").bindparams(_customers)
 
 _LOCK_ENTRIES = text("""
     SELECT entry_id::text, customer_id, blocked_from, refused_at, blocked_through, source, reason, released_at,
            created_at
-      FROM do_not_call_entries e WHERE e.entry_id = ANY(:ids) ORDER BY e.entry_id FOR UPDATE""").bindparams(_ids)
+      FROM do_not_call_entries e WHERE e.entry_id = ANY(CAST(:ids AS uuid[])) ORDER BY e.entry_id FOR UPDATE""")
 
 
 def read_known(connection: Connection, demands: Sequence[Demand]) -> KnownPersons:
@@ -73,10 +70,10 @@ def read_known(connection: Connection, demands: Sequence[Demand]) -> KnownPerson
     known = KnownPersons()
     phones = {one.phone_digits for one in demands if one.phone_digits is not None}
     customers = {one.customer_id for one in demands if one.customer_id is not None}
-    names = {"phones": sorted(phones), "customers": sorted(customers)}
+    names = {"phones": _array(sorted(phones)), "customers": sorted(customers)}
     for customer_id, phone in connection.execute(_HOLDINGS, names):
         known.link(phone, customer_id)
-    names = {"phones": sorted(phones.union(known.holders)), "customers": sorted(customers.union(known.held))}
+    names = {"phones": _array(sorted(phones.union(known.holders))), "customers": sorted(customers.union(known.held))}
     for phone, customer_id, entry_id in connection.execute(_ENTRY_IDS, names):
         if phone is None:
             known.by_customer[customer_id] = entry_id
@@ -90,7 +87,7 @@ def _lock_entries(connection: Connection, known: KnownPersons) -> None:
     ids = {*known.by_phone.values(), *known.by_customer.values()}
     if not ids:
         return
-    for row in connection.execute(_LOCK_ENTRIES, {"ids": sorted(ids)}):
+    for row in connection.execute(_LOCK_ENTRIES, {"ids": _array(sorted(ids))}):
         entry = PlannedEntry(*row)
         known.entries[entry.entry_id] = entry
         if entry.customer_id is not None:
@@ -112,10 +109,9 @@ _UPDATE_ENTRIES = text("""
            refused_at = greatest(e.refused_at, n.refused_at),
            blocked_through = greatest(e.blocked_through, n.blocked_through),
            source = n.source, reason = n.reason, released_at = NULL
-      FROM unnest(:ids, :customers, :froms, :refusals, :throughs, :sources, :reasons)
+      FROM unnest(CAST(:ids AS uuid[]), :customers, :froms, :refusals, :throughs, :sources, :reasons)
         AS n (entry_id, customer_id, blocked_from, refused_at, blocked_through, source, reason)
      WHERE e.entry_id = n.entry_id""").bindparams(
-    _ids,
     _customers,
     bindparam("froms", type_=ARRAY(TIMESTAMP(timezone=True))),
     bindparam("refusals", type_=ARRAY(TIMESTAMP(timezone=True))),
@@ -126,8 +122,10 @@ _UPDATE_ENTRIES = text("""
 
 _CLAIM_PHONES = text("""
     INSERT INTO do_not_call_phones (phone_digits, entry_id)
-    SELECT n.phone_digits, n.entry_id FROM unnest(:phones, :ids) AS n (phone_digits, entry_id) ORDER BY n.phone_digits
-    ON CONFLICT DO NOTHING""").bindparams(_phones, _ids)
+    SELECT n.phone_digits, n.entry_id
+      FROM unnest(CAST(:phones AS bigint[]), CAST(:ids AS uuid[])) AS n (phone_digits, entry_id)
+     ORDER BY n.phone_digits
+    ON CONFLICT DO NOTHING""")
 
 _ADD_LINKS = insert(customer_phones).on_conflict_do_nothing()
 
@@ -138,7 +136,7 @@ def _write(connection: Connection, plan: Plan, *, person: str, now: datetime) ->
     _update_entries(connection, plan.changed_entries())
     phones = sorted(plan.new_phones)
     if phones:
-        claims = {"phones": phones, "ids": [plan.new_phones[phone] for phone in phones]}
+        claims = {"phones": _array(phones), "ids": _array(plan.new_phones[phone] for phone in phones)}
         if connection.execute(_CLAIM_PHONES, claims).rowcount < len(phones):
             raise OvertakenError("another writer has just added one of the numbers; look again")
     if plan.new_links:
@@ -175,7 +173,7 @@ def _update_entries(connection: Connection, changed: Sequence[PlannedEntry]) -> 
     if not changed:
         return
     columns = {
-        "ids": [entry.entry_id for entry in changed],
+        "ids": _array(entry.entry_id for entry in changed),
         "customers": [entry.customer_id for entry in changed],
         "froms": [entry.blocked_from for entry in changed],
         "refusals": [entry.refused_at for entry in changed],
@@ -186,11 +184,26 @@ def _update_entries(connection: Connection, changed: Sequence[PlannedEntry]) -> 
     connection.execute(_UPDATE_ENTRIES, columns)
 
 
+def _array(values: Iterable[int | str]) -> str:
+    """Return numbers or ids as the text of an array: the driver would quote each one, at ten times the cost."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
 def _copy(connection: Connection, statement: LiteralString, rows: Iterable[tuple[str | None, ...]]) -> None:
+    """Send rows in one piece: each smaller one would wait for the interpreter while the next rows are read."""
+    lines = "".join(["\t".join([_cell(value) for value in row]) + "\n" for row in rows])
     with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
-        write_row = copy.write_row
-        for row in rows:
-            write_row(row)
+        copy.write(lines)
+
+
+_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _cell(value: str | None) -> str:
+    """Return a value as the text format of COPY has it."""
+    if value is None:
+        return "\\N"
+    return value if value.isprintable() and "\\" not in value else value.translate(_SPECIAL)
 
 
 def is_passing(error: Exception) -> bool:

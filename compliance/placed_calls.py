@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, Row, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
@@ -30,10 +30,11 @@ from compliance.callee_facts import KnownPeople, NumberedCall, callee_of, read_k
 from compliance.decision import Verdict
 from compliance.hours_rules import is_policy_service
 from compliance.phone_numbers import PhoneNumber, normalise_caller
-from compliance.policy import Policy
-from compliance.policy_store import policy_in_force
+from compliance.policy import Policy, floor_policy
+from compliance.policy_store import policy_by_digest
 from compliance.register_tables import policies
 from compliance.rule_answers import Case
+from compliance.shanghai import shanghai_day
 from compliance.working_days import Calendar
 
 _NOBODY = CallingSide(insurer=())
@@ -227,13 +228,21 @@ def _proposed(call: OutboundCall, checks: Mapping[UUID, KnownCheck]) -> Proposed
 
 
 def _policies(connection: Connection, instants: Iterable[datetime], *, now: datetime) -> list[Policy]:
-    """Return the policy in force at each instant; before the first one was stored, that first one."""
-    begins = sorted(connection.scalars(select(policies.c.effective_from).where(policies.c.effective_from <= now)))
+    """Return the policy in force at each instant; the legal floor before the first one was stored."""
+    columns = policies.c
+    order = (columns.effective_from, columns.policy_id)
+    stored = connection.execute(select(columns.effective_from, columns.digest).order_by(*order)).all()
+    begins = [row.effective_from for row in stored]
     found: dict[int, Policy] = {}
     answers = []
     for at in instants:
-        index = max(bisect_right(begins, at) - 1, 0)
+        index = bisect_right(begins, at)
         if index not in found:
-            found[index] = policy_in_force(connection, now=begins[index] if begins else now)
+            found[index] = _policy(connection, stored[index - 1]) if index else floor_policy(on=shanghai_day(now))
         answers.append(found[index])
     return answers
+
+
+def _policy(connection: Connection, stored: Row[datetime, str]) -> Policy:
+    effective_from, digest = stored
+    return policy_by_digest(connection, digest, used_at=effective_from)

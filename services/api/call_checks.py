@@ -170,6 +170,9 @@ class _CheckRoute(CreatingRoute):
         return handle
 
 
+_simulation_router = APIRouter(prefix="/v1/call-checks", tags=["Calls"])
+"""Simulations record nothing, so there is nothing that an idempotency key could keep."""
+
 _check_router = APIRouter(prefix="/v1/call-checks", tags=["Calls"], route_class=_CheckRoute)
 
 
@@ -180,7 +183,7 @@ def check_call(body: CallCheckBody, connection: Transaction, now: Now, state: St
     return _json(answers(judged)[0])
 
 
-ROUTERS = (_check_router, router)
+ROUTERS = (_check_router, _simulation_router, router)
 
 
 @router.post("/batch", response_model=None, responses={200: {"model": BatchAnswer}})
@@ -193,7 +196,9 @@ def check_calls_together(
     return _json(b'{"results":[' + b",".join(answers(judged)) + b"]}")
 
 
-@router.post("/simulate", response_model=None, responses={200: {"model": SimulatedAnswer | SimulatedBatchAnswer}})
+@_simulation_router.post(
+    "/simulate", response_model=None, responses={200: {"model": SimulatedAnswer | SimulatedBatchAnswer}}
+)
 def simulate(body: Simulation, connection: Transaction, now: Now, state: State, _actor: Simulator) -> Response:
     """Decide at any instant from 2015 on, from the facts known now; nothing is recorded or used up."""
     many = body.checks is not None

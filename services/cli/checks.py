@@ -135,7 +135,6 @@ def scrub(  # noqa: PLR0913 - one option per fact
     )
     instant = parsed_instant(at)
     settings = settings_or_exit()
-    now = clock_with_offset(settings.clock_offset)()
     with database(settings) as url, faults_explained(), progress_bar("scrubbing", quiet=as_json) as advance:
         engine = make_engine(url, application_name="telesales-cli")
         try:
@@ -144,7 +143,8 @@ def scrub(  # noqa: PLR0913 - one option per fact
                 source,
                 target,
                 call=template,
-                at=instant or now,
+                at=instant,
+                clock=clock_with_offset(settings.clock_offset),
                 calendar=package_calendar(),
                 cache_dir=settings.data_dir / "cache",
                 progress=advance,

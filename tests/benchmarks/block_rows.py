@@ -25,7 +25,8 @@ _ROWS = f"""
     WITH numbered AS (
       SELECT i, (lpad(to_hex(1735689600000 + i), 12, '0') || '7000' || '8000' || lpad(to_hex(i), 12, '0'))::uuid AS id,
              {FIRST_PHONE} + i * {_STEP} % :entries * {SPACING} AS phone,
-             timestamptz '2025-01-01 08:00+08' + i * interval '1 second' AS at, date '2030-06-30' + (i % 400)::int AS through
+             timestamptz '2025-01-01 08:00+08' + i * interval '1 second' AS at,
+             date '2030-06-30' + (i % 400)::int AS through
         FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS i),
     entries AS (
       INSERT INTO do_not_call_entries (entry_id, blocked_from, refused_at, blocked_through, source, created_at)

@@ -14,15 +14,14 @@ from pathlib import Path
 from time import perf_counter
 
 import duckdb
-from compliance.scrubs import scrub_file
 
 from compliance.call_facts import ProposedCall, Purpose
 from compliance.do_not_call_imports import ImportMode, ListImport, run_import
+from compliance.scrubs import scrub_file
 from compliance.working_days import package_calendar
-from infra.clock import clock_with_offset
+from infra.clock import Clock, clock_with_offset
 from infra.database import make_engine
 from tests.benchmarks.ground import clock_offset_ms
-from tests.conftest import NOON
 from tests.gate_facts import CALL
 
 _TEMPLATE = ProposedCall(
@@ -42,6 +41,10 @@ _JOIN = """
       TO '{target}' (HEADER)"""
 
 
+def _clock() -> Clock:
+    return clock_with_offset(timedelta(milliseconds=clock_offset_ms()))
+
+
 def scrub(url: str, source: str, target: str, cache: str) -> object:
     """Scrub with all rules, as the job does."""
     engine = make_engine(url, application_name="benchmarks")
@@ -50,7 +53,8 @@ def scrub(url: str, source: str, target: str, cache: str) -> object:
         Path(source),
         Path(target),
         call=_TEMPLATE,
-        at=NOON,
+        at=None,
+        clock=_clock(),
         calendar=package_calendar(),
         cache_dir=Path(cache),
         progress=lambda _done, _total: None,
@@ -68,14 +72,13 @@ def join(database: str, source: str, target: str) -> object:
 def import_list(url: str, source: str, rejected: str) -> object:
     """Import in tolerant mode, as the job does."""
     engine = make_engine(url, application_name="benchmarks")
-    clock = clock_with_offset(timedelta(milliseconds=clock_offset_ms()))
     wanted = ListImport(
         engine=engine,
         source=Path(source),
         rejected=Path(rejected),
         mode=ImportMode.TOLERANT,
         person="benchmarks",
-        clock=clock,
+        clock=_clock(),
     )
     return run_import(wanted)
 

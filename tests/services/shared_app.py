@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -21,6 +23,12 @@ from tests.conftest import NOON
 from tests.gate_facts import write_registers
 
 ROLES = tuple(role.value for role in Role)
+
+
+@cache
+def published_document() -> dict[str, Any]:
+    """Return the OpenAPI document, which needs no database."""
+    return create_app(Settings(), database_url="postgresql://unused").openapi()
 
 
 @contextmanager

@@ -7,15 +7,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from infra.embedded_postgres import EmbeddedPostgres
-from infra.settings import Settings
-from services.app import create_app
 from tests.services.role_table import roles_by_contract
-from tests.services.shared_app import ROLES, SharedApp, shared_app
+from tests.services.shared_app import ROLES, SharedApp, published_document, shared_app
 
 OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs"}
 NOBODYS_ID = "01a20951-105f-70d7-b2ae-2a5916dca676"
 
-_PATHS = create_app(Settings(), database_url="postgresql://unused").openapi()["paths"]
+_PATHS = published_document()["paths"]
 OPERATIONS = [
     pytest.param(method.upper(), path, id=f"{method.upper()} {path}")
     for path, operations in _PATHS.items()

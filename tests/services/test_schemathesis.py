@@ -6,14 +6,33 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
-from schemathesis.python.asgi import shutdown_lifespans
-from schemathesis.schemas import BaseSchema
+from schemathesis.checks import not_a_server_error
+from schemathesis.python.asgi import ASGIClient, get_client, shutdown_lifespans
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from infra.embedded_postgres import EmbeddedPostgres
 from tests.services.role_table import roles_by_contract
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp, published_document, shared_app
 
+# Left out: `positive_data_acceptance`, because rules between fields (a slot in the future, evidence that is there,
+# a cursor of this very query) cannot be said in a schema; `unsupported_method`, because `GET .../simulate` is the
+# documented `GET .../{check_id}` with a bad id; what roles may do is in test_roles.
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
 PREFERRED = ("officer", "admin", "dialer", "inspector", "auditor")
+
+# The document at once and the application later: the lazy fixture of schemathesis 4.32 needs an older pytest.
+schema = schemathesis.openapi.from_dict(published_document())
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +42,10 @@ def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="module")
-def api(shared: SharedApp) -> Iterator[BaseSchema]:
-    yield schemathesis.openapi.from_asgi("/openapi.json", shared.app)
+def session(shared: SharedApp) -> Iterator[ASGIClient]:
+    with get_client(shared.app) as client:
+        yield client
     shutdown_lifespans()
-
-
-schema = schemathesis.pytest.from_fixture("api")
 
 
 @schema.parametrize()
@@ -40,9 +57,12 @@ schema = schemathesis.pytest.from_fixture("api")
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-def test_answers_are_as_documented_and_bad_data_are_refused(case: Case, shared: SharedApp) -> None:
-    may = roles_by_contract(case.method, case.path) if "x-roles" in case.operation.definition.raw else set()
+def test_answers_are_as_documented_and_bad_data_are_refused(
+    case: Case, shared: SharedApp, session: ASGIClient
+) -> None:
+    is_open = case.operation.definition.raw.get("security") == []
+    may = set() if is_open else roles_by_contract(case.operation.method, case.operation.path)
     role = next((one for one in PREFERRED if one in may), None)
     headers = {} if role is None else {"Authorization": f"Bearer {shared.tokens[role]}"}
 
-    case.call_and_validate(headers=headers)
+    case.call_and_validate(base_url="http://testserver", session=session, headers=headers, checks=CHECKS)

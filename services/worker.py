@@ -1,0 +1,57 @@
+"""The worker's Celery application: its tasks, its schedule, and what each of its processes holds."""
+
+from functools import cache
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from compliance.mobile_prefixes import attributions
+from infra.celery_app import make_celery, uses_database
+from infra.clock import clock_with_offset
+from infra.database import make_engine
+from infra.settings import Settings
+from services.problem_table import fill_problem_table
+from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, run_job, sweep
+
+SWEEP_EVERY_SECONDS = 15.0
+
+
+def make_worker(settings: Settings, *, database_url: str) -> Worker:
+    """Return what a worker process works with. No statement is cut off: nobody waits for it at a telephone."""
+    return Worker(
+        engine=make_engine(database_url, application_name="telesales-worker", pool_size=4),
+        clock=clock_with_offset(settings.clock_offset),
+        data_dir=settings.data_dir,
+        owns_broker=uses_database(settings.broker_url or database_url),
+        runners=RUNNERS,
+    )
+
+
+def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
+    """Return the application that `telesales worker` runs."""
+    # An overdue sweep is dropped, not made up for: the next one finds the same rows.
+    sweeping = {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}}
+    application = make_celery(settings.broker_url or database_url, schedule={"sweep": sweeping})
+    fill_problem_table()
+
+    @cache
+    def worker() -> Worker:
+        """Make the engine in the process that uses it: a socket must not be shared by a fork."""
+        return make_worker(settings, database_url=database_url)
+
+    def run(job_id: str) -> None:
+        run_job(worker(), UUID(job_id))
+
+    def sweep_up() -> None:
+        sweep(worker())
+
+    application.task(run, name=RUN_JOB)
+    application.task(sweep_up, name=SWEEP)
+    worker_process_init.connect(_make_ready, weak=False, dispatch_uid="telesales-tables")
+    return application
+
+
+def _make_ready(**_signal: object) -> None:
+    """Make the tables of prefixes, which take a second, before the first job asks for them."""
+    attributions()
