@@ -8,6 +8,7 @@ thread of its own. Memory does not grow with the list, except for a workbook, wh
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,7 @@ from compliance.import_writing import OvertakenError, is_passing, store_chunk
 from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
 from compliance.policy_store import policy_in_force
 from infra.clock import Clock
+from infra.ids import new_id_text
 from infra.jobs import JobResult, RunningJob, note_progress, read_job
 
 JOB_KIND = "do_not_call_import"
@@ -158,16 +160,29 @@ def run_import(wanted: ListImport) -> dict[str, object]:
         block_months=months,
     )
     work = _Work(wanted, listed, reader, _count_rows(listed))
-    with wanted.rejected.open("wb") as stream:
-        rejected = RowWriter(stream, listed)
-        rejected.write_row(_REJECTED_HEADERS)
+    with _rejected_file(wanted.rejected, listed) as rejected:
         if wanted.mode is ImportMode.STRICT:
             result = _store_all_or_nothing(work, standing, rejected)
         else:
             result = _store_in_chunks(work, standing, rejected).result()
-        stream.flush()
-        os.fsync(stream.fileno())
+    wanted.show(work.total, work.total)
     return result
+
+
+@contextmanager
+def _rejected_file(path: Path, listed: NumberList) -> Iterator[RowWriter]:
+    """Give a writer whose file takes its name when it is whole: an attempt believed dead may still write."""
+    unfinished = path.with_name(f"{path.name}.{new_id_text()}")
+    try:
+        with unfinished.open("xb") as stream:
+            rejected = RowWriter(stream, listed)
+            rejected.write_row(_REJECTED_HEADERS)
+            yield rejected
+            stream.flush()
+            os.fsync(stream.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _store_in_chunks(work: _Work, standing: Standing, rejected: RowWriter) -> Standing:

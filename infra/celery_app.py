@@ -79,6 +79,7 @@ def make_celery(
         timezone="UTC",
         enable_utc=True,
         beat_schedule=dict(schedule or {}),
+        beat_max_loop_interval=1,  # beat looks for a request to stop only between its naps
     )
     if schedule_dir is not None:
         application.conf.beat_schedule_filename = str(schedule_dir / "celerybeat-schedule")

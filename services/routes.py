@@ -9,19 +9,23 @@ from services.api import (
     calls,
     customers,
     do_not_call,
+    do_not_call_imports,
     health,
     incidents,
     jobs,
     overlays,
     policy,
     registers,
+    scrubs,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
     *call_checks.ROUTERS,
     callback_requests.router,
     calls.router,
+    do_not_call_imports.router,
     do_not_call.router,
+    scrubs.router,
     incidents.router,
     *registers.ROUTERS,
     customers.router,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from compliance.scrubs import scrub_file
 
 from compliance.call_checks import Gate, check_calls, simulate_calls
 from compliance.call_facts import ProposedCall, Purpose
@@ -14,6 +13,7 @@ from compliance.check_rows import JudgedCall
 from compliance.decision import Verdict
 from compliance.list_rows import UnreadableListError
 from compliance.register_book import Shelf
+from compliance.scrubs import scrub_file
 from compliance.shanghai import SHANGHAI
 from compliance.working_days import package_calendar
 from infra.clock import clock_with_offset

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from time import perf_counter
 from typing import cast
 from urllib.parse import urlsplit
@@ -107,7 +108,9 @@ async def measure(
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     seen = Seen()
-    turn = itertools.cycle(requests)
+    # Each measurement begins elsewhere: beginning always with the same would ask for what is in the cache already.
+    start = Random().randrange(len(requests))
+    turn = itertools.cycle(requests[start:] + requests[:start])
     every_s = connections / per_second if per_second else 0.0
     begun = perf_counter()
     opened = [

@@ -199,6 +199,16 @@ def test_a_list_without_rows_is_imported(importer: Importer) -> None:
     assert importer.rejected() == []
 
 
+@pytest.mark.parametrize("mode", list(ImportMode))
+@pytest.mark.parametrize("listed", [MIXED, "phone\n13800138000\n", "phone\n"], ids=["bad rows", "good", "empty"])
+def test_progress_ends_with_every_row_read(importer: Importer, mode: ImportMode, listed: str) -> None:
+    seen: list[tuple[int, int]] = []
+    importer.run(listed, mode, show=lambda done, total: seen.append((done, total)))
+    rows = listed.count("\n") - 1
+    assert seen[-1] == (rows, rows)
+    assert seen == sorted(seen)
+
+
 def test_a_file_that_is_no_list_is_refused(importer: Importer) -> None:
     with pytest.raises(UnreadableListError):
         importer.run("name\nWang\n")
