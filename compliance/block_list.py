@@ -259,11 +259,11 @@ def _name_person(turn: _Round, entry_id: UUID, demand: _Demand, who: Person) -> 
     entry = turn.entries[entry_id]
     if entry.customer_id is None:
         turn.entries[entry_id] = replace(entry, customer_id=customer_id)
-        turn.ids.by_customer[customer_id] = entry_id
     else:
         # The entry has another customer's name already. That this one has the number, too, is what the
         # refusal says; kept in the register of numbers ever held, it leads from this customer to the entry.
         turn.links.update((phone, customer_id) for phone in who.phones)
+    turn.ids.by_customer[customer_id] = entry_id
 
 
 def _refusal_event(entry: Entry, demand: _Demand, *, by: str, now: datetime) -> dict[str, object]:

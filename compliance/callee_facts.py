@@ -159,7 +159,7 @@ def callee_of(known: KnownPeople, numbered: NumberedCall, *, calendar: Calendar,
         source = RegionSource.NUMBER if number.region else None
         callee = Callee(phone_e164=number.e164, mainland=number.mainland, region=number.region, region_source=source)
     digits = numbered.phone_digits
-    if not known.customers and digits not in known.blocks:
+    if not known.customers and not known.person_blocks and digits not in known.blocks:
         return callee
     rows = [*known.blocks.get(digits or 0, ())]
     for customer_id in known.customers_of(numbered):

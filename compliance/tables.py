@@ -87,7 +87,7 @@ do_not_call_events = Table(
     Column("entry_id", UUID(as_uuid=True), ForeignKey("do_not_call_entries.entry_id"), nullable=False),
     Column("kind", Text, nullable=False),
     Column("refused_at", DateTime(timezone=True)),
-    Column("blocked_through", Date, comment="what this event alone demands; 9999-12-31: permanent"),
+    Column("blocked_through", Date, comment="the end that stands after this event; 9999-12-31: permanent"),
     Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("actor", Text, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
@@ -131,6 +131,7 @@ call_records = Table(
     CheckConstraint("direction IN ('outbound', 'inbound')", name="direction"),
     Index("ix_call_records_callee", "callee_digits", "started_at"),
     Index("ix_call_records_check_id", "check_id"),
+    Index("ix_call_records_started_at", "started_at", "call_id"),
 )
 
 incidents = Table(

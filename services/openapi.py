@@ -11,6 +11,7 @@ from services.api.fields import ProblemBody
 from services.dependencies import RequiresRole
 from services.edge import OPEN_PATHS
 from services.problems import MEDIA_TYPE
+from services.routes import ROUTERS
 
 _ERRORS = {
     "400": "The request is not what its headers say.",
@@ -60,7 +61,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.pop("ValidationError", None)
     roles = {
         (route.path, method.lower()): roles_of(route)
-        for route in app.routes
+        for router in ROUTERS
+        for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     }

@@ -38,7 +38,7 @@ def decide(connection: Connection, request_id: UUID, *, person: str = "two", app
     ("approved", "state"),
     [pytest.param(True, "approved", id="approved"), pytest.param(False, "rejected", id="rejected")],
 )
-def test_another_person_decides(connection: Connection, approved: bool, state: str) -> None:  # noqa: FBT001 - a table
+def test_another_person_decides(connection: Connection, approved: bool, state: str) -> None:
     request_id = requested(connection)
 
     assert decide(connection, request_id, approved=approved) == state
@@ -58,7 +58,7 @@ def test_who_asked_may_neither_approve_nor_reject(connection: Connection) -> Non
 
 
 @pytest.mark.parametrize("approved", [True, False], ids=["approved", "rejected"])
-def test_a_request_is_decided_once(connection: Connection, approved: bool) -> None:  # noqa: FBT001 - a table
+def test_a_request_is_decided_once(connection: Connection, approved: bool) -> None:
     request_id = requested(connection)
     decide(connection, request_id, approved=approved)
 

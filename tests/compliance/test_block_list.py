@@ -270,6 +270,15 @@ def test_refusals_entered_together_are_answered_in_order(connection: Connection)
     assert read_entry(connection, results[0].entry.entry_id).entry.blocked_through == date(2027, 8, 23)
 
 
+def test_refusals_entered_together_find_the_customers_that_one_of_them_named(connection: Connection) -> None:
+    said = [(P, "C"), (P, "D"), (Q, "D")]
+    refusals = [replace(REFUSAL, phone_e164=phone, customer_id=customer) for phone, customer in said]
+
+    results = block_persons(connection, refusals, block_months=6, person="dialer", now=NOW)
+
+    assert len({result.entry.entry_id for result in results}) == entries(connection) == 1
+
+
 def test_no_refusals_are_no_work(connection: Connection) -> None:
     assert block_persons(connection, [], block_months=6, person="dialer", now=NOW) == []
 

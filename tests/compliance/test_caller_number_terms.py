@@ -173,7 +173,7 @@ JANUARY, MARCH, JUNE = date(2026, 1, 1), date(2026, 3, 1), date(2026, 6, 1)
         ),
     ],
 )
-def test_an_owner_has_one_number_at_a_time(one: Use, other: Use, collide: bool) -> None:  # noqa: FBT001 - a table
+def test_an_owner_has_one_number_at_a_time(one: Use, other: Use, collide: bool) -> None:
     assert overlap([one], [other]) == (other if collide else None)
 
 

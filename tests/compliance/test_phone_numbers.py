@@ -506,7 +506,7 @@ def test_what_normalise_caller_gives_it_takes_back_unchanged(text: str) -> None:
         pytest.param("1" * 65, False, id="65 digits"),
     ],
 )
-def test_scientific_notation_is_told_from_other_text(text: str, is_scientific: bool) -> None:  # noqa: FBT001 -- a table's column
+def test_scientific_notation_is_told_from_other_text(text: str, is_scientific: bool) -> None:
     assert is_scientific_notation(text) is is_scientific
 
 

@@ -42,7 +42,7 @@ def test_names_are_given_once_each_in_both_languages() -> None:
 def test_a_province_covers_its_city_and_a_city_only_itself(
     codes: set[str] | tuple[str, ...],
     region: str,
-    is_covered: bool,  # noqa: FBT001 -- a table's column
+    is_covered: bool,
 ) -> None:
     assert covers(codes, region) is is_covered
 

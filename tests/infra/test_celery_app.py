@@ -157,7 +157,7 @@ def test_processes_that_start_together_make_the_broker_tables_once(engine: Engin
 
 
 def test_comparison_with_the_migrations_can_leave_the_broker_tables_out(engine: Engine) -> None:
-    def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:  # noqa: FBT001 - Alembic's signature
+    def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
         return not (kind == "table" and name in BROKER_TABLES)
 
     def differences(connection: Connection, options: dict[str, object]) -> list[object]:

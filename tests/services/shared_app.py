@@ -64,14 +64,15 @@ class SharedApp:
 
 @contextmanager
 def shared_app(
-    server: EmbeddedPostgres, template: str, data_dir: Path, *, clock: Clock = lambda: NOON
+    server: EmbeddedPostgres, template: str, data_dir: Path, *, clock: Clock = lambda: NOON, fill: bool = True
 ) -> Iterator[SharedApp]:
-    """Run the application at noon on a database of its own, with the registers of `tests.gate_facts`."""
+    """Run the application at noon on a database of its own; `fill` it with the registers of `tests.gate_facts`."""
     with fresh_database(server, template) as url:
         engine = make_engine(url, application_name="tests")
         app = create_app(Settings(data_dir=data_dir), database_url=url, clock=clock)
         with TestClient(app, raise_server_exceptions=False) as running, engine.begin() as connection:
-            write_registers(connection)
+            if fill:
+                write_registers(connection)
             tokens = {
                 role: create_token(
                     connection,

@@ -179,6 +179,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_call_records_callee", "call_records", ["callee_digits", "started_at"], unique=False)
     op.create_index("ix_call_records_check_id", "call_records", ["check_id"], unique=False)
+    op.create_index("ix_call_records_started_at", "call_records", ["started_at", "call_id"], unique=False)
     op.create_table(
         "callback_requests",
         sa.Column("callback_request_id", sa.UUID(), nullable=False),
@@ -375,7 +376,7 @@ def upgrade() -> None:
             "blocked_through",
             sa.Date(),
             nullable=True,
-            comment="what this event alone demands; 9999-12-31: permanent",
+            comment="the end that stands after this event; 9999-12-31: permanent",
         ),
         sa.Column(
             "details",

@@ -1,0 +1,125 @@
+"""The environment, read once: defaults, what is refused, and that every fault is named in one error."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from infra.settings import Settings, SettingsError, child_environment, read_settings
+
+VARIABLES = {name.upper() for name in Settings.model_fields}
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_any_variable_everything_has_a_default() -> None:
+    found = read_settings()
+
+    assert (found.host, found.port, found.data_dir) == ("127.0.0.1", 8000, Path("var"))
+    assert found.database_url is found.broker_url is found.policy_file is found.demo_clock is None
+    assert found.clock_offset == timedelta()
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+
+    assert read_settings() == Settings()
+    assert read_settings().database_url is None
+
+
+@pytest.mark.parametrize("name", ["PORT", "port", "Port"])
+def test_names_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "8123")
+
+    assert read_settings().port == 8123
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("PORT", "0", id="port below all"),
+        pytest.param("PORT", "65536", id="port above all"),
+        pytest.param("PORT", "eighty", id="port in words"),
+        pytest.param("DATABASE_URL", "mysql://user@host/db", id="another database"),
+        pytest.param("DATABASE_URL", "host=/tmp dbname=x", id="keywords of libpq"),
+        pytest.param("BROKER_URL", "localhost", id="no URL"),
+        pytest.param("DEMO_CLOCK", "2027-01-02T03:04:05", id="no offset"),
+        pytest.param("DEMO_CLOCK", "noon", id="no instant"),
+        pytest.param("LOG_LEVEL", "LOUD", id="unknown level"),
+        pytest.param("UPLOAD_LIMIT_BYTES", "1023", id="limit too small"),
+        pytest.param("CLOCK_OFFSET_MS", "soon", id="offset in words"),
+    ],
+)
+def test_a_bad_variable_is_refused_by_name_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=f"\\b{name}: ") as raised:
+        read_settings()
+
+    assert value not in str(raised.value).replace(f"{name}: ", "")
+
+
+def test_all_bad_variables_stand_in_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {"PORT": "-1", "DATABASE_URL": "secret-of-mine", "BROKER_URL": "x", "DEMO_CLOCK": "x", "LOG_LEVEL": "x"}
+    for name, value in bad.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+
+    named = {line.strip().partition(":")[0] for line in str(raised.value).splitlines()[1:-1]}
+    assert named == set(bad)
+    assert "secret-of-mine" not in str(raised.value)
+
+
+def test_an_error_does_not_carry_the_values_as_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "secret-of-mine")
+
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u@h/d", "postgres://u@h/d", "postgresql+psycopg://u@h/d", "postgresql://postgres@/d?host=/s"]
+)
+def test_every_spelling_of_a_postgresql_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    assert read_settings().database_url == url
+
+
+def test_the_demo_clock_is_an_instant_whatever_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_CLOCK", "2026-11-23T16:00:00+08:00")
+
+    assert read_settings().demo_clock == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+def test_the_offset_of_the_clock_is_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOCK_OFFSET_MS", "-1500")
+
+    assert read_settings().clock_offset == timedelta(seconds=-1.5)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 1
+
+
+def test_a_child_gets_the_environment_with_its_own_variables_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "8123")
+    monkeypatch.setenv("HOST", "::1")
+
+    found = child_environment(PORT="1", CLOCK_OFFSET_MS="5")
+
+    assert (found["HOST"], found["PORT"], found["CLOCK_OFFSET_MS"]) == ("::1", "1", "5")
