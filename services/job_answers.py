@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from infra.jobs import Job
-from services.api.fields import ProblemBody
+from services.fields import ProblemBody
 
 
 class JobAnswer(BaseModel):

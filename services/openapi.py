@@ -7,9 +7,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 
-from services.api.fields import ProblemBody
 from services.dependencies import RequiresRole
 from services.edge import OPEN_PATHS
+from services.fields import ProblemBody
 from services.problems import MEDIA_TYPE
 from services.routes import ROUTERS
 

@@ -15,9 +15,9 @@ from compliance.check_rows import JudgedCall, read_check, replay
 from compliance.phone_numbers import masked
 from compliance.policy import Policy, parse_policy
 from compliance.shanghai import SHANGHAI, shanghai_day
-from services.api.fields import Body, Identifier, Instant, LongText, PhoneText
 from services.check_answers import answers
 from services.dependencies import Now, State, Transaction, actor_of, requires, state_of
+from services.fields import Body, Identifier, Instant, LongText, PhoneText
 from services.idempotency import HEADER, CreatingRoute, Handler
 from services.tokens import Actor, Role
 

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 from compliance.callbacks import Callback, CallbackSlotError, add_callback, read_callback
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
-from services.api.fields import Body, Evidence, Identifier, Instant
 from services.api.register_models import CallableNumber
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
+from services.fields import Body, Evidence, Identifier, Instant
 from services.idempotency import CreatingRoute
 from services.problems import input_error
 from services.shown_numbers import shown

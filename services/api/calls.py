@@ -22,9 +22,9 @@ from compliance.call_records import (
 )
 from compliance.incidents import Incident, incidents_of_calls
 from compliance.shanghai import SHANGHAI
-from services.api.fields import NO_NUL, Body, Day, Identifier, Instant, PhoneText
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
+from services.fields import NO_NUL, Body, Day, Identifier, Instant, PhoneText
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import InputError, input_error

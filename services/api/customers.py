@@ -9,7 +9,6 @@ from compliance.customer_rows import list_customers, put_customer
 from compliance.phone_numbers import masked
 from compliance.registers import Register, StoredVersion, read_version, read_versions
 from compliance.shanghai import shanghai_day
-from services.api.fields import NO_NUL
 from services.api.register_models import CallableNumber, CustomerBody, answer_model
 from services.api.registers import (
     On,
@@ -23,6 +22,7 @@ from services.api.registers import (
     whole,
 )
 from services.dependencies import Now, Transaction
+from services.fields import NO_NUL
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.tokens import Actor, Role

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from compliance.do_not_call_imports import JOB_KIND, ImportMode
 from infra.ids import new_id
-from services.api.fields import Body
 from services.dependencies import requires, state_of
+from services.fields import Body
 from services.idempotency import CreatingRoute
 from services.job_answers import JobAnswer
 from services.problems import RefusedError

@@ -20,10 +20,10 @@ from compliance.overlays import (
 )
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
-from services.api.fields import Body, Instant, LongText, Name, Pending
 from services.api.register_models import RegionCode
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
+from services.fields import Body, Instant, LongText, Name, Pending
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error

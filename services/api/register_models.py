@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, StrictBool, StrictInt, cr
 from compliance.call_facts import CentreKind, CentreState, ProductType, Purpose
 from compliance.phone_numbers import normalise, normalise_caller
 from compliance.regions import callee_region
-from services.api.fields import Body, Day, Identifier, LongText, Name, PhoneText
+from services.fields import Body, Day, Identifier, LongText, Name, PhoneText
 
 _MOST_LISTED = 1000
 _MOST_OF_ONE_PERSON = 100

@@ -28,7 +28,6 @@ from compliance.registers import (
 )
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id_text
-from services.api.fields import NO_NUL, Body, Day
 from services.api.register_models import (
     AgentBody,
     CallerNumberBody,
@@ -45,6 +44,7 @@ from services.api.register_models import (
     script_extras,
 )
 from services.dependencies import READERS, Now, Transaction, requires
+from services.fields import NO_NUL, Body, Day
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error

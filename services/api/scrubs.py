@@ -11,8 +11,8 @@ from compliance.call_facts import ProposedCall, Purpose
 from compliance.scrub_jobs import JOB_KIND, scrub_parameters
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
-from services.api.fields import Body, Identifier, Instant, PhoneText
 from services.dependencies import requires, state_of
+from services.fields import Body, Identifier, Instant, PhoneText
 from services.idempotency import CreatingRoute
 from services.job_answers import JobAnswer
 from services.problems import RefusedError

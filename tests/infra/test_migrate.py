@@ -176,7 +176,9 @@ def test_a_number_cannot_be_taken_off_its_block(entry: Connection, statement: st
     [
         pytest.param("UPDATE do_not_call_entries SET blocked_through = blocked_through + 1", id="end later"),
         pytest.param("UPDATE do_not_call_entries SET blocked_through = '9999-12-31'", id="for ever"),
-        pytest.param("UPDATE do_not_call_entries SET blocked_from = blocked_from - interval '1 day'", id="begin before"),
+        pytest.param(
+            "UPDATE do_not_call_entries SET blocked_from = blocked_from - interval '1 day'", id="begin before"
+        ),
         pytest.param("UPDATE do_not_call_entries SET blocked_through = blocked_through", id="the same"),
     ],
 )

@@ -84,5 +84,3 @@ def test_the_table_of_roles_has_no_row_for_what_it_does_not_know() -> None:
 
 def test_nothing_can_be_deleted() -> None:
     assert [path for path, operations in _PATHS.items() if "delete" in operations] == []
-
-

@@ -35,7 +35,6 @@ CHECKS = [
 PREFERRED = ("officer", "admin", "dialer", "inspector", "auditor")
 
 
-
 def document_without_security() -> dict[str, Any]:
     """Return the document as schemathesis is to read it: the token is ours, so it shall not try without."""
     document = deepcopy(published_document())
@@ -73,9 +72,7 @@ def session(shared: SharedApp) -> Iterator[ASGIClient]:
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-def test_answers_are_as_documented_and_bad_data_are_refused(
-    case: Case, shared: SharedApp, session: ASGIClient
-) -> None:
+def test_answers_are_as_documented_and_bad_data_are_refused(case: Case, shared: SharedApp, session: ASGIClient) -> None:
     path = case.operation.path
     may = set() if path in OPEN_PATHS else roles_by_contract(case.operation.method, path)
     role = next((one for one in PREFERRED if one in may), None)

@@ -1,0 +1,251 @@
+"""The outermost layer: who is let in, what a request is called, what is measured, and how everything is refused."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select, text, update
+from starlette.testclient import TestClient
+
+from compliance.tables import call_checks
+from infra.embedded_postgres import EmbeddedPostgres
+from services.tables import access_tokens
+from tests.conftest import ClientFor
+from tests.gate_facts import CALL
+from tests.services.shared_app import SharedApp, shared_app
+
+PROBLEM = "application/problem+json"
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@pytest.fixture(scope="module")
+def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
+    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+@pytest.fixture
+def dialer(shared: SharedApp) -> TestClient:
+    return shared.client("dialer")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("Bearer", id="no token"),
+        pytest.param("Bearer ", id="blank token"),
+        pytest.param("Bearer tsl_wrong", id="unknown token"),
+        pytest.param("Basic {token}", id="another scheme"),
+        pytest.param("{token}", id="no scheme"),
+        pytest.param("Bearer {token}x", id="one letter more"),
+        pytest.param("Bearer x{token}", id="one letter before"),
+        pytest.param("Bearer {token} {token}", id="twice"),
+        pytest.param("Bearer \xff\xfe", id="no ASCII"),
+    ],
+)
+def test_all_but_a_live_bearer_token_are_401(shared: SharedApp, header: str) -> None:
+    value = header.format(token=shared.tokens["dialer"]).encode("latin-1")
+
+    response = shared.client().get("/v1/centres", headers={"Authorization": value})
+
+    assert response.status_code == 401
+    assert response.headers["content-type"] == PROBLEM
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.json()["type"] == "urn:telesales:problem:unauthorized"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_is_read_in_any_case(shared: SharedApp, scheme: str) -> None:
+    header = {"Authorization": f"{scheme} {shared.tokens['dialer']}"}
+
+    assert shared.client().get("/v1/centres", headers=header).status_code == 200
+
+
+def test_a_token_in_the_address_is_no_token(shared: SharedApp) -> None:
+    token = shared.tokens["dialer"]
+
+    assert shared.client().get(f"/v1/centres?token={token}&access_token={token}").status_code == 401
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b" " * 1_000_000, b'{"callee": 1}'])
+def test_who_has_no_token_learns_nothing_about_the_body(shared: SharedApp, content: bytes) -> None:
+    response = shared.client().post("/v1/call-checks", content=content)
+
+    assert response.status_code == 401
+    assert "errors" not in response.json()
+
+
+def test_the_body_of_a_stranger_is_not_read(shared: SharedApp) -> None:
+    read = []
+
+    def stream() -> Iterator[bytes]:
+        read.append(1)
+        yield b" " * 30 * 1024 * 1024
+
+    response = shared.client().post("/v1/call-checks/batch", content=stream())
+
+    assert response.status_code == 401
+
+
+def test_an_unknown_path_is_404_and_a_wrong_method_405_as_problems(dialer: TestClient) -> None:
+    unknown, wrong = dialer.get("/v1/nothing"), dialer.delete("/v1/call-checks")
+
+    assert (unknown.status_code, wrong.status_code) == (404, 405)
+    for response in (unknown, wrong):
+        assert response.headers["content-type"] == PROBLEM
+        assert set(response.json()) == {"type", "title", "status", "detail"}
+        assert response.json()["status"] == response.status_code
+
+
+def test_a_405_lists_every_method_of_the_resource(shared: SharedApp) -> None:
+    response = shared.client("officer").delete("/v1/do-not-call")
+
+    assert set(response.headers["allow"].replace(" ", "").split(",")) >= {"GET", "POST"}
+
+
+@pytest.mark.parametrize("given", ["abc", "A.b_c-9", "x" * 64])
+def test_a_request_keeps_the_id_it_came_with(dialer: TestClient, given: str) -> None:
+    response = dialer.get("/v1/centres", headers={"X-Request-Id": given})
+
+    assert response.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", "<script>", "a,b"])
+def test_an_id_of_another_form_is_replaced(dialer: TestClient, given: str) -> None:
+    response = dialer.get("/v1/centres", headers={"X-Request-Id": given})
+
+    assert UUID7.fullmatch(response.headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/healthz", 200), ("/v1/nothing", 404), ("/v1/do-not-call/imports", 405), ("/v1/jobs/x", 422)]
+)
+def test_every_answer_has_a_request_id(dialer: TestClient, path: str, status: int) -> None:
+    response = dialer.get(path)
+
+    assert len(response.headers.get_list("x-request-id")) == 1
+    assert response.status_code in {status, 403, 422}
+
+
+def test_a_refusal_before_the_application_has_a_request_id_too(shared: SharedApp) -> None:
+    assert UUID7.fullmatch(shared.client().get("/v1/centres").headers["x-request-id"])
+
+
+@pytest.mark.parametrize("length", ["20971521", "99999999999999999999"])
+def test_a_body_announced_as_too_large_is_413_unread(dialer: TestClient, length: str) -> None:
+    response = dialer.post("/v1/call-checks", content=b"{}", headers={"Content-Length": length})
+
+    assert response.status_code == 413
+    assert response.headers["content-type"] == PROBLEM
+
+
+def test_twenty_megabytes_exactly_are_read(dialer: TestClient) -> None:
+    limit = 20 * 1024 * 1024
+
+    assert dialer.post("/v1/call-checks/batch", content=b" " * limit).status_code == 422
+
+
+def test_the_limit_of_json_does_not_hold_for_files_nor_can_it_be_dodged_by_their_name(shared: SharedApp) -> None:
+    big = b'{"checks":[' + b" " * (20 * 1024 * 1024) + b"]}"
+
+    response = shared.client("dialer").post(
+        "/v1/call-checks/batch", content=big, headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+
+    assert response.status_code in {413, 415, 422}
+
+
+def metrics(client: TestClient) -> dict[str, float]:
+    lines = [line for line in client.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_requests_are_counted_by_method_route_and_status(shared: SharedApp, dialer: TestClient) -> None:
+    name = 'telesales_http_requests_total{method="GET",route="/v1/centres/{centre_id}",status="404"}'
+    before = metrics(dialer).get(name, 0)
+
+    dialer.get("/v1/centres/no-such-centre-13800138000")
+
+    found = metrics(dialer)
+    assert found[name] == before + 1
+    assert 'telesales_http_request_seconds_count{route="/v1/centres/{centre_id}"}' in found
+
+
+def test_metrics_name_nobody_and_no_path_that_was_asked_for(shared: SharedApp, dialer: TestClient) -> None:
+    dialer.get("/v1/made-up-13800138000")
+    dialer.get("/v1/customers/13800138000?phone=13800138000")
+    shared.client().get("/v1/made-up-13900139000")
+
+    shown = dialer.get("/metrics").text
+
+    assert not re.search(r"\d{11}", shown.replace("e+", ""))
+    assert "made-up" not in shown
+    assert 'route="unmatched"' in shown
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"])
+def test_every_method_on_every_open_path_has_an_answer(shared: SharedApp, method: str) -> None:
+    for path in ("/healthz", "/readyz", "/openapi.json", "/docs"):
+        assert shared.client().request(method, path).status_code in {200, 405}
+
+
+def test_a_revoked_token_ends_for_every_endpoint_at_once(client_for: ClientFor) -> None:
+    client = client_for("officer")
+    engine = client.app.app_state["engine"] if hasattr(client.app, "app_state") else client.app.state.telesales.engine
+    before = [client.get(path).status_code for path in ("/v1/centres", "/metrics")]
+    with engine.begin() as connection:
+        connection.execute(update(access_tokens).values(revoked_at=access_tokens.c.created_at))
+
+    after = [client.get(path).status_code for path in ("/v1/centres", "/metrics")]
+
+    assert (before, after) == ([200, 200], [401, 401])
+
+
+def test_the_use_of_a_token_is_noted(shared: SharedApp, dialer: TestClient) -> None:
+    dialer.get("/v1/centres")
+
+    with shared.engine.connect() as connection:
+        used = connection.execute(select(access_tokens.c.last_used_at).where(access_tokens.c.role == "dialer"))
+        assert used.scalar_one() is not None
+
+
+def test_a_fault_of_ours_is_a_problem_with_a_request_id_and_denies(client_for: ClientFor) -> None:
+    dialer = client_for("dialer")
+    check_id = dialer.post("/v1/call-checks", json=CALL).json()["check_id"]
+    with dialer.app.state.telesales.engine.begin() as connection:
+        # A row that nothing of ours writes: what reads it cannot know what to do.
+        connection.execute(update(call_checks).values(reasons=text("'[17]'::jsonb"), callee_facts=text("'[]'::jsonb")))
+
+    response = dialer.get(f"/v1/call-checks/{check_id}")
+
+    assert response.status_code >= 400
+    assert response.headers["content-type"] == PROBLEM
+    assert "x-request-id" in response.headers
+
+
+def test_many_requests_at_once_are_all_answered(shared: SharedApp) -> None:
+    # More than the connections of the pool and the threads together: none may wait for one another for ever.
+    client = shared.client("officer")
+
+    with ThreadPoolExecutor(90) as pool:
+        found = list(pool.map(lambda _: client.get("/v1/centres").status_code, range(270)))
+
+    assert set(found) == {200}
+
+
+def test_many_keyed_checks_at_once_are_all_answered(shared: SharedApp) -> None:
+    client = shared.client("dialer")
+
+    with ThreadPoolExecutor(90) as pool:
+        found = list(
+            pool.map(
+                lambda place: (
+                    client.post("/v1/call-checks", json=CALL, headers={"Idempotency-Key": f"many-{place}"}).status_code
+                ),
+                range(270),
+            )
+        )
+
+    assert set(found) == {200}
