@@ -20,7 +20,8 @@ run: install ## Install, start PostgreSQL, migrate, load demo data when empty, s
 	@exec $(BIN)/telesales run
 
 test: install-dev ## Install what tests need and run all of them
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --cov --cov-report=
+	@$(BIN)/python -m tests.pure_coverage
 
 check: install-dev ## Style, types, borders between modules, migration drift
 	$(BIN)/ruff check .
