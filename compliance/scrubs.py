@@ -21,7 +21,7 @@ from compliance.listed_phones import ASK, NOT_LISTED
 from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
 from compliance.phone_snapshot import PhoneSnapshot, file_listed_phones, one_state, see_changes
 from compliance.register_book import read_book
-from compliance.scrub_lines import cut_rows, number_cells
+from compliance.scrub_lines import SimpleRows, cut_rows, number_cells
 from compliance.scrub_numbers import Numbers, read_texts
 from compliance.scrub_people import People, read_people
 from compliance.scrub_verdicts import Answer, Sitting, VerdictIds, Verdicts
@@ -110,20 +110,18 @@ class _Scrub:
 
     def _answer(self, block: Block) -> tuple[int, bytes]:
         """Return how many rows the block has, and their answers as bytes in the encoding of the block."""
-        if isinstance(block, TextBlock) and block.plain:
-            return self._answer_lines(block)
+        found = cut_rows(block, len(self.numbers.headers)) if isinstance(block, TextBlock) else None
+        if isinstance(block, TextBlock) and found is not None:
+            return len(found.lines), self._answer_lines(block, found)
         rows = list(block.rows())
         numbers = read_texts(map(self._number_text, rows), len(rows))
         ids = self._judge(numbers)
         answers = zip(rows, numbers.phones.tolist(), ids.tolist(), strict=True)
         return len(rows), b"".join(self._row_writer(block, answers_of=list(answers)))
 
-    def _answer_lines(self, block: TextBlock) -> tuple[int, bytes]:
-        found = cut_rows(block, len(self.numbers.headers))
+    def _answer_lines(self, block: TextBlock, found: SimpleRows) -> bytes:
         others = np.flatnonzero(~found.is_simple)
-        rows = [
-            Row(0, tuple(found.lines[one].decode(block.encoding).split(block.delimiter))) for one in others.tolist()
-        ]
+        rows = [_row_of(block, found.lines[one]) for one in others.tolist()]
         read = read_texts(map(self._number_text, rows), len(rows))
         numbers = found.numbers
         numbers.phones[others], numbers.places[others] = read.phones, read.places
@@ -135,7 +133,7 @@ class _Scrub:
         answers = zip(rows, read.phones.tolist(), ids[others].tolist(), strict=True)
         for one, line in zip(others.tolist(), self._row_writer(block, answers_of=list(answers)), strict=True):
             parts[3 * one : 3 * one + 3] = [line, b"", b""]
-        return len(found.lines), b"".join(parts)
+        return b"".join(parts)
 
     def _number_text(self, row: Row) -> str:
         """Return the cell of the number; nothing, hence no number, where the row cannot be relied on."""
@@ -183,6 +181,11 @@ class _Scrub:
             buffer.seek(0)
             buffer.truncate()
         return lines
+
+
+def _row_of(block: TextBlock, line: bytes) -> Row:
+    """Return the one row of a line, the bytes of which were found sound with the whole block."""
+    return next(replace(block, data=line, plain=False).rows(), Row(block.first_line, ("",)))
 
 
 def block_encoding(block: Block) -> str:

@@ -19,6 +19,7 @@ from compliance.working_days import package_calendar
 from infra.celery_app import make_celery
 from infra.clock import Clock, clock_with_offset
 from infra.database import ANSWER_WITHIN_MS, make_engine
+from infra.garbage import spare_the_collector
 from infra.ids import new_id
 from infra.logs import logger
 from infra.settings import Settings
@@ -97,6 +98,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(adopt_policy, state)
         await to_thread.run_sync(normalise, "13800138000")  # reads number ranges now, not in the first call
+        spare_the_collector()
         state.check_queue.start()
         yield
         state.check_queue.stop()

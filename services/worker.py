@@ -10,6 +10,7 @@ from compliance.mobile_prefixes import attributions
 from infra.celery_app import make_celery, uses_database
 from infra.clock import clock_with_offset
 from infra.database import make_engine
+from infra.garbage import spare_the_collector
 from infra.settings import Settings
 from services.problem_table import fill_problem_table
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, run_job, sweep
@@ -46,8 +47,8 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     def sweep_up() -> None:
         sweep(worker())
 
-    application.task(run, name=RUN_JOB)
-    application.task(sweep_up, name=SWEEP)
+    application.task(run, name=RUN_JOB, shared=False)
+    application.task(sweep_up, name=SWEEP, shared=False)
     worker_process_init.connect(_make_ready, weak=False, dispatch_uid="telesales-tables")
     return application
 
@@ -55,3 +56,4 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 def _make_ready(**_signal: object) -> None:
     """Make the tables of prefixes, which take a second, before the first job asks for them."""
     attributions()
+    spare_the_collector()

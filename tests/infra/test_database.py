@@ -116,9 +116,10 @@ def test_an_error_does_not_quote_the_values_of_the_statement(open_engine: Open, 
 
 
 def test_a_fault_of_ours_does_not_count_as_away(open_engine: Open) -> None:
-    with open_engine().connect() as connection, pytest.raises(IntegrityError) as raised:
+    with open_engine().connect() as connection:
         connection.execute(text("CREATE TEMP TABLE one (x integer PRIMARY KEY)"))
-        connection.execute(text("INSERT INTO one VALUES (1), (1)"))
+        with pytest.raises(IntegrityError) as raised:
+            connection.execute(text("INSERT INTO one VALUES (1), (1)"))
 
     assert not is_database_away(raised.value)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import Engine, select, text, update
 from starlette.testclient import TestClient
 
 from compliance.tables import call_checks
@@ -78,15 +78,9 @@ def test_who_has_no_token_learns_nothing_about_the_body(shared: SharedApp, conte
 
 
 def test_the_body_of_a_stranger_is_not_read(shared: SharedApp) -> None:
-    read = []
+    response = shared.client().post("/v1/call-checks/batch", content=b" " * 30 * 1024 * 1024)
 
-    def stream() -> Iterator[bytes]:
-        read.append(1)
-        yield b" " * 30 * 1024 * 1024
-
-    response = shared.client().post("/v1/call-checks/batch", content=stream())
-
-    assert response.status_code == 401
+    assert response.status_code == 401  # not 413: what it holds is nobody's business yet
 
 
 def test_an_unknown_path_is_404_and_a_wrong_method_405_as_problems(dialer: TestClient) -> None:
@@ -120,13 +114,13 @@ def test_an_id_of_another_form_is_replaced(dialer: TestClient, given: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/healthz", 200), ("/v1/nothing", 404), ("/v1/do-not-call/imports", 405), ("/v1/jobs/x", 422)]
+    ("path", "status"), [("/healthz", 200), ("/v1/nothing", 404), ("/v1/call-checks", 405), ("/v1/call-checks/x", 422)]
 )
-def test_every_answer_has_a_request_id(dialer: TestClient, path: str, status: int) -> None:
+def test_every_answer_has_one_request_id(dialer: TestClient, path: str, status: int) -> None:
     response = dialer.get(path)
 
     assert len(response.headers.get_list("x-request-id")) == 1
-    assert response.status_code in {status, 403, 422}
+    assert response.status_code == status
 
 
 def test_a_refusal_before_the_application_has_a_request_id_too(shared: SharedApp) -> None:
@@ -162,7 +156,7 @@ def metrics(client: TestClient) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
-def test_requests_are_counted_by_method_route_and_status(shared: SharedApp, dialer: TestClient) -> None:
+def test_requests_are_counted_by_method_route_and_status(dialer: TestClient) -> None:
     name = 'telesales_http_requests_total{method="GET",route="/v1/centres/{centre_id}",status="404"}'
     before = metrics(dialer).get(name, 0)
 
@@ -178,11 +172,10 @@ def test_metrics_name_nobody_and_no_path_that_was_asked_for(shared: SharedApp, d
     dialer.get("/v1/customers/13800138000?phone=13800138000")
     shared.client().get("/v1/made-up-13900139000")
 
-    shown = dialer.get("/metrics").text
+    labels = set(re.findall(r'"([^"]*)"', dialer.get("/metrics").text))
 
-    assert not re.search(r"\d{11}", shown.replace("e+", ""))
-    assert "made-up" not in shown
-    assert 'route="unmatched"' in shown
+    assert [label for label in labels if "made-up" in label or re.search(r"\d{11}", label)] == []
+    assert {"unmatched", "/v1/customers/{customer_id}"} <= labels
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"])
@@ -191,9 +184,8 @@ def test_every_method_on_every_open_path_has_an_answer(shared: SharedApp, method
         assert shared.client().request(method, path).status_code in {200, 405}
 
 
-def test_a_revoked_token_ends_for_every_endpoint_at_once(client_for: ClientFor) -> None:
+def test_a_revoked_token_ends_for_every_endpoint_at_once(client_for: ClientFor, engine: Engine) -> None:
     client = client_for("officer")
-    engine = client.app.app_state["engine"] if hasattr(client.app, "app_state") else client.app.state.telesales.engine
     before = [client.get(path).status_code for path in ("/v1/centres", "/metrics")]
     with engine.begin() as connection:
         connection.execute(update(access_tokens).values(revoked_at=access_tokens.c.created_at))
@@ -211,10 +203,10 @@ def test_the_use_of_a_token_is_noted(shared: SharedApp, dialer: TestClient) -> N
         assert used.scalar_one() is not None
 
 
-def test_a_fault_of_ours_is_a_problem_with_a_request_id_and_denies(client_for: ClientFor) -> None:
+def test_a_fault_of_ours_is_a_problem_with_a_request_id(client_for: ClientFor, engine: Engine) -> None:
     dialer = client_for("dialer")
     check_id = dialer.post("/v1/call-checks", json=CALL).json()["check_id"]
-    with dialer.app.state.telesales.engine.begin() as connection:
+    with engine.begin() as connection:
         # A row that nothing of ours writes: what reads it cannot know what to do.
         connection.execute(update(call_checks).values(reasons=text("'[17]'::jsonb"), callee_facts=text("'[]'::jsonb")))
 
