@@ -5,7 +5,7 @@ alone at that instant. Calls that depend on one another (the same person under a
 callback request) are decided one after the other, in the order in which they stand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -16,15 +16,17 @@ from compliance.call_dependencies import Dependencies, uuid_or_none
 from compliance.call_facts import Facts, ProposedCall
 from compliance.call_rules import decide_all
 from compliance.callee_facts import KnownPeople, NumberedCall, callee_of, read_known_people
-from compliance.check_rows import JudgedCall, write_checks
+from compliance.check_rows import JudgedCall, write_checks, write_sides
 from compliance.decision import Decision
 from compliance.phone_numbers import normalise
 from compliance.policy import Policy
-from compliance.register_book import Book, Shelf, read_book
+from compliance.register_book import Book, RecordedSide, Shelf, read_book
 from compliance.shanghai import SHANGHAI
 from compliance.tables import callback_requests
 from compliance.working_days import Calendar
 from infra.ids import new_id_text
+
+_DECIDED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,9 @@ def check_known(
     """Do what `check_calls` does for callees whose facts were just read in this transaction."""
     book = gate.shelf.book(connection, counters=known.counters, now=now)
     sitting = _Sitting(book=book, calendar=gate.calendar, at=now.astimezone(SHANGHAI), lock=True)
-    judged = _judge(connection, numbered, known, sitting)
-    write_checks(connection, judged, actors=actors, known_sides=gate.shelf.stored_sides, now=now)
+    sides = [book.calling_side(one.call) for one in numbered]
+    write_sides(connection, sides, known_sides=gate.shelf.stored_sides, now=now)
+    judged = write_checks(connection, _judge(connection, numbered, sides, known, sitting), actors=actors)
     _use_callbacks(connection, judged, now=now)
     return judged
 
@@ -106,23 +109,57 @@ def simulate_calls(
     if policy is not None:
         book = replace(book, policy=policy)
     sitting = _Sitting(book=book, calendar=calendar, at=at.astimezone(SHANGHAI), lock=False)
-    return _judge(connection, numbered, known, sitting)
+    sides = [book.calling_side(one.call) for one in numbered]
+    return list(_judge(connection, numbered, sides, known, sitting))
 
 
 def _judge(
-    connection: Connection, calls: Sequence[NumberedCall], known: KnownPeople, sitting: _Sitting
+    connection: Connection,
+    calls: Sequence[NumberedCall],
+    sides: Sequence[RecordedSide],
+    known: KnownPeople,
+    sitting: _Sitting,
+) -> Iterator[JudgedCall]:
+    """Decide on `calls`, in their order; every statement comes before the first decision is given."""
+    if depend_on_others(sitting.book.policy, calls):
+        return iter(_judge_in_order(connection, calls, sides, known, sitting))
+    return _judge_apart(calls, sides, known, sitting)
+
+
+def _judge_apart(
+    calls: Sequence[NumberedCall], sides: Sequence[RecordedSide], known: KnownPeople, sitting: _Sitting
+) -> Iterator[JudgedCall]:
+    """Decide on calls none of which bears on another, some at a time, so that their rows can leave meanwhile."""
+    policy, at = sitting.book.policy, sitting.at
+    for start in range(0, len(calls), _DECIDED_AT_ONCE):
+        some, theirs = calls[start : start + _DECIDED_AT_ONCE], sides[start : start + _DECIDED_AT_ONCE]
+        callees = [callee_of(known, one, calendar=sitting.calendar, at=at) for one in some]
+        pairs = [
+            (one.call, Facts(side=side.side, callee=callee))
+            for one, side, callee in zip(some, theirs, callees, strict=True)
+        ]
+        for (call, facts), side, decision in zip(pairs, theirs, decide_all(pairs, policy, at=at), strict=True):
+            yield JudgedCall(call, side, facts.callee, decision, policy, at, _check_id(sitting))
+
+
+def _judge_in_order(
+    connection: Connection,
+    calls: Sequence[NumberedCall],
+    sides: Sequence[RecordedSide],
+    known: KnownPeople,
+    sitting: _Sitting,
 ) -> list[JudgedCall]:
-    book, at = sitting.book, sitting.at
-    sides = [book.calling_side(numbered.call) for numbered in calls]
-    callees = [callee_of(known, numbered, calendar=sitting.calendar, at=at) for numbered in calls]
-    dependencies = Dependencies(connection, calls, known, policy=book.policy, at=at, lock=sitting.lock)
+    """Decide on calls that may bear on one another: what one uses up, the next one finds used."""
+    policy, at = sitting.book.policy, sitting.at
+    callees = [callee_of(known, one, calendar=sitting.calendar, at=at) for one in calls]
+    dependencies = Dependencies(connection, calls, known, policy=policy, at=at, lock=sitting.lock)
     decided: dict[int, Decision] = {}
 
     def decide_these(indexes: Sequence[int]) -> None:
         for index in indexes:
             callees[index] = dependencies.complete(index, callees[index])
         pairs = [(calls[index].call, Facts(side=sides[index].side, callee=callees[index])) for index in indexes]
-        for index, decision in zip(indexes, decide_all(pairs, book.policy, at=at), strict=True):
+        for index, decision in zip(indexes, decide_all(pairs, policy, at=at), strict=True):
             dependencies.remember(index, decision)
             decided[index] = decision
 
@@ -132,13 +169,13 @@ def _judge(
         if index not in decided:
             decide_these([index])
     return [
-        JudgedCall(calls[index].call, sides[index], callees[index], decided[index], book.policy, at, check_id)
-        for index, check_id in zip(everyone, _check_ids(len(calls), recorded=sitting.lock), strict=True)
+        JudgedCall(calls[index].call, sides[index], callees[index], decided[index], policy, at, _check_id(sitting))
+        for index in everyone
     ]
 
 
-def _check_ids(count: int, *, recorded: bool) -> list[str]:
-    return [new_id_text() for _ in range(count)] if recorded else [""] * count
+def _check_id(sitting: _Sitting) -> str:
+    return new_id_text() if sitting.lock else ""
 
 
 def _use_callbacks(connection: Connection, judged: Sequence[JudgedCall], *, now: datetime) -> None:

@@ -5,7 +5,7 @@ spaces, as `msgspec` writes it); each decision names it by that digest.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -66,20 +66,22 @@ class StoredCheck:
     superseded_at: datetime | None
 
 
-def write_checks(
-    connection: Connection,
-    judged: Sequence[JudgedCall],
-    *,
-    actors: Sequence[str],
-    known_sides: Collection[bytes],
-    now: datetime,
+def write_sides(
+    connection: Connection, sides: Iterable[RecordedSide], *, known_sides: Collection[bytes], now: datetime
 ) -> None:
-    """Record decisions; `known_sides` are digests that surely are stored already."""
-    for side in {one.side.digest: one.side for one in judged if one.side.digest not in known_sides}.values():
+    """Store the calling sides that are not stored yet; `known_sides` are digests that surely are."""
+    for side in {side.digest: side for side in sides if side.digest not in known_sides}.values():
         connection.execute(_WRITE_SIDE, {"digest": side.digest, "facts": side.facts.decode(), "now": now})
-    lines = _lines(judged, actors)
-    # COPY, for few rows as for many: arrays of JSON cost psycopg more to quote than all else in a decision. Sent in
-    # parts, so that the server stores some rows while the next are written.
+
+
+def write_checks(connection: Connection, judged: Iterable[JudgedCall], *, actors: Sequence[str]) -> list[JudgedCall]:
+    """Record decisions as they are made and return them, `actors[i]` being who asked for the i-th.
+
+    By COPY, for few rows as for many: arrays of JSON cost psycopg more to quote than all else in a decision. Rows
+    leave in parts, so that the server stores some while the next are decided.
+    """
+    kept: list[JudgedCall] = []
+    lines = _lines(judged, actors, kept)
     driver = cast("PsycopgConnection[Any]", connection.connection.driver_connection)
     try:
         with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
@@ -88,11 +90,13 @@ def write_checks(
     except psycopg.OperationalError:
         connection.invalidate()  # SQLAlchemy did not see the error, and would use the dead connection again
         raise
+    return kept
 
 
-def _lines(judged: Sequence[JudgedCall], actors: Sequence[str]) -> Iterator[str]:
+def _lines(judged: Iterable[JudgedCall], actors: Sequence[str], kept: list[JudgedCall]) -> Iterator[str]:
     tails: dict[int, str] = {}
     for one, actor in zip(judged, actors, strict=True):
+        kept.append(one)
         # Calls that differ in nothing but their number share one Decision: its part of the row is written once.
         tail = tails.get(id(one.decision))
         if tail is None:

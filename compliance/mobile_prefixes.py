@@ -11,10 +11,10 @@ the number to another network; a recorded residence goes before it.
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 
+import msgspec
 import numpy as np
 import phonenumbers
 from numpy.typing import NDArray
@@ -40,13 +40,25 @@ into the quiet hours of the customer's own region, so those numbers are of unkno
 """
 _LONGEST_AREA_PREFIX = 7
 _ANY_SUBSCRIBER = "0000"
+_ALGORITHM = 1
+"""To be raised with every change of what this module makes of the same data."""
+
 _BUILDING = Lock()
+_MADE: list["_Tables"] = []
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
+class UnusableTablesError(ValueError):
+    """Bytes that hold no tables, or those of another version of the library or of this module."""
+
+
+class _Tables(msgspec.Struct, frozen=True):
     attributions: bytes
-    areas: Mapping[str, str | None]
+    areas: dict[str, str | None]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    made_of: str
+    tables: _Tables
 
 
 @cache
@@ -79,12 +91,46 @@ def landline_region(national: str) -> str | None:
     return next((areas[prefix] for prefix in prefixes if prefix in areas), None)
 
 
+def tables_to_keep() -> bytes:
+    """Return the tables as bytes, for `adopt_tables` of a later process: making them anew takes a second."""
+    return msgspec.msgpack.encode(_Kept(_made_of(), _tables()))
+
+
+def adopt_tables(kept: bytes) -> None:
+    """Take tables that an earlier process kept, unless this process has made its own already.
+
+    Whoever keeps the bytes answers for their being whole.
+
+    Raises:
+        UnusableTablesError: they are of another version, or none.
+    """
+    try:
+        found = msgspec.msgpack.decode(kept, type=_Kept)
+    except msgspec.MsgspecError:
+        raise UnusableTablesError("these bytes hold no tables of prefixes") from None
+    if found.made_of != _made_of() or len(found.tables.attributions) != PREFIX_COUNT:
+        raise UnusableTablesError("these tables of prefixes were made by another version")
+    with _BUILDING:
+        if not _MADE:
+            _MADE.append(found.tables)
+
+
+def are_tables_made() -> bool:
+    return bool(_MADE)
+
+
+def _made_of() -> str:
+    """Return what the tables follow from: the library's data, the regions, and the algorithm of this module."""
+    return f"{_ALGORITHM} {phonenumbers.__version__} {REGION_CODES}"
+
+
 def _tables() -> _Tables:
     with _BUILDING:
-        return _build()
+        if not _MADE:
+            _MADE.append(_build())
+        return _MADE[0]
 
 
-@cache
 def _build() -> _Tables:
     mobiles: list[tuple[str, str | None]] = []
     areas: dict[str, str | None] = {}

@@ -20,6 +20,7 @@ from compliance.list_rows import Row
 from compliance.listed_phones import ASK, NOT_LISTED
 from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
 from compliance.phone_snapshot import PhoneSnapshot, file_listed_phones, one_state, see_changes
+from compliance.prefix_cache import keep_prefix_tables
 from compliance.register_book import read_book
 from compliance.scrub_lines import SimpleRows, cut_rows, number_cells
 from compliance.scrub_numbers import Numbers, read_texts
@@ -56,6 +57,7 @@ def scrub_file(  # noqa: PLR0913 - where from, where to, and what each comes wit
     Raises:
         UnreadableListError: `source` is no list of numbers.
     """
+    keep_prefix_tables(cache_dir)
     numbers = open_number_list(source)
     filed = file_listed_phones(engine, cache_dir)
     with one_state(engine) as connection:

@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import Celery
 from celery.signals import worker_process_init
 
-from compliance.mobile_prefixes import attributions
+from compliance.prefix_cache import keep_prefix_tables
 from infra.celery_app import make_celery, uses_database
 from infra.clock import clock_with_offset
 from infra.database import make_engine
@@ -49,11 +49,11 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     application.task(run, name=RUN_JOB, shared=False)
     application.task(sweep_up, name=SWEEP, shared=False)
-    worker_process_init.connect(_make_ready, weak=False, dispatch_uid="telesales-tables")
+
+    def make_ready(**_signal: object) -> None:
+        """Have the tables of prefixes, which take a second to make, before the first job asks for them."""
+        keep_prefix_tables(settings.data_dir / "cache")
+        spare_the_collector()
+
+    worker_process_init.connect(make_ready, weak=False, dispatch_uid="telesales-tables")
     return application
-
-
-def _make_ready(**_signal: object) -> None:
-    """Make the tables of prefixes, which take a second, before the first job asks for them."""
-    attributions()
-    spare_the_collector()

@@ -16,7 +16,7 @@ from compliance.call_reconciliation import Breach
 from compliance.call_records import CallOutcome, CallRecord, Direction
 from compliance.call_rules import decide_all
 from compliance.callee_facts import NumberedCall, callee_of, read_known_people
-from compliance.check_rows import JudgedCall, write_checks
+from compliance.check_rows import JudgedCall, write_checks, write_sides
 from compliance.phone_numbers import normalise
 from compliance.register_book import Book
 from compliance.shanghai import midnight, shanghai_day
@@ -58,7 +58,8 @@ def write_day(connection: Connection, history: History, instants: Sequence[datet
     planned = planned_day(history.plan, history.counts.checks, instants)
     judged = _judge(connection, history, planned)
     morning = midnight(shanghai_day(instants[0]))
-    write_checks(connection, judged, actors=[DIALER] * len(judged), known_sides=history.sides, now=morning)
+    write_sides(connection, [one.side for one in judged], known_sides=history.sides, now=morning)
+    write_checks(connection, judged, actors=[DIALER] * len(judged))
     history.sides.update(one.side.digest for one in judged)
     calls = [
         call

@@ -88,8 +88,9 @@ def test_the_next_page_begins_after_the_last_item_shown() -> None:
     assert read_cursor(QUERY, cursor) == "2"
 
 
-def _agent(number: int) -> dict[str, object]:
-    return {"name": f"示例{number}", "staff_no": f"S{number}", "centre_id": "centre-1"}
+def _agent(client: TestClient, number: int) -> None:
+    body = {"name": f"示例{number}", "staff_no": f"S{number}", "centre_id": "centre-1"}
+    client.post("/v1/agents", json=body).raise_for_status()
 
 
 def _customer(client: TestClient, number: int) -> None:
@@ -132,11 +133,7 @@ def _call(client: TestClient, number: int) -> None:
 
 Write = Callable[[TestClient, int], None]
 LISTS: dict[str, tuple[str, str, Write]] = {
-    "/v1/agents": (
-        "admin",
-        "staff_no",
-        lambda client, number: client.post("/v1/agents", json=_agent(number)).raise_for_status() and None,
-    ),
+    "/v1/agents": ("admin", "staff_no", _agent),
     "/v1/customers": ("admin", "customer_id", _customer),
     "/v1/do-not-call": ("officer", "phone", _entry),
     "/v1/overlays": ("officer", "name", _overlay),

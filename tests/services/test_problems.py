@@ -1,0 +1,224 @@
+"""Errors as answers: every exception of ours has one or never reaches HTTP, and none says more than it should."""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+from http import HTTPStatus
+from types import ModuleType
+
+import psycopg
+import pytest
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+import compliance
+import infra
+import services
+from compliance.policy import Offence, PolicyError
+from infra.jobs import UnknownJobError
+from services.problem_table import fill_problem_table
+from services.problems import (
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    Problem,
+    RefusedError,
+    database_away,
+    input_error,
+    is_database_away,
+    problem_of,
+    register_problem,
+    registered_errors,
+    unauthorized,
+)
+from services.tokens import UnknownTokenError
+
+NEVER_REACHES_HTTP = {
+    "compliance.block_list._LostClaimError": "caught and tried again where it is raised",
+    "compliance.do_not_call_imports.ImportContendedError": "a job fails with it; its error is in the job's answer",
+    "compliance.import_rows._BadCellError": "becomes a row of rejected.csv",
+    "compliance.import_writing.OvertakenError": "the job's own signal to read the list again",
+    "compliance.legal.LawError": "the law's data are broken: the start fails",
+    "compliance.legal.UnknownArticleError": "a rule cites what the law's data lack: tests of the law fail",
+    "compliance.listed_phones.BrokenListError": "the cached copy of the list is made anew",
+    "compliance.mobile_prefixes.UnusableTablesError": "the kept tables are made anew",
+    "compliance.policy_text.PolicyTextError": "collected into PolicyError",
+    "compliance.working_days.CalendarRangeError": "the gate asks only within the calendar it was given",
+    "infra.binary_copy.UnexpectedRowError": "a query of ours and its reader disagree: a fault, and the job's tests fail",
+    "infra.jobs.LostJobError": "ends a worker's claim",
+    "infra.postgres_account.EmbeddedPostgresError": "the command line says it",
+    "infra.settings.SettingsError": "the command line says it",
+    "services.policy_file.PolicyFileError": "the command line says it",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def filled() -> None:
+    fill_problem_table()
+
+
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if ".migrations" not in found.name:
+            yield importlib.import_module(found.name)
+
+
+def our_exceptions() -> dict[str, type[Exception]]:
+    return {
+        f"{value.__module__}.{value.__name__}": value
+        for package in (compliance, infra, services)
+        for module in modules(package)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == module.__name__
+    }
+
+
+def test_every_exception_of_ours_has_an_answer_or_a_reason_to_need_none() -> None:
+    answered = registered_errors()
+    open_questions = [
+        name
+        for name, kind in our_exceptions().items()
+        if not issubclass(kind, RefusedError) and not answered & set(kind.__mro__)
+    ]
+
+    assert set(open_questions) - set(NEVER_REACHES_HTTP) == set()
+
+
+def test_the_list_of_those_that_need_none_is_true() -> None:
+    found = our_exceptions()
+
+    assert set(NEVER_REACHES_HTTP) - set(found) == set()
+    assert [name for name in NEVER_REACHES_HTTP if registered_errors() & set(found[name].__mro__)] == []
+
+
+def test_every_exception_ends_in_error_and_stands_under_a_builtin() -> None:
+    builtins = {Exception, ValueError, LookupError, RuntimeError, PermissionError}
+    bases = {base for kind in our_exceptions().values() for base in kind.__bases__ if base.__module__ == "builtins"}
+
+    assert [name for name in our_exceptions() if not name.endswith("Error")] == []
+    assert bases <= builtins
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug"),
+    [
+        (ConflictError("x"), 409, "conflict"),
+        (ForbiddenError("x"), 403, "forbidden"),
+        (NotFoundError("x"), 404, "not-found"),
+        (InputError("x"), 422, "invalid-input"),
+        (UnknownTokenError("x"), 404, "not-found"),
+        (UnknownJobError("x"), 404, "not-found"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_an_error_becomes_its_problem_with_the_message_as_detail(error: Exception, status: int, slug: str) -> None:
+    problem = problem_of(error)
+
+    assert problem is not None
+    assert problem.body() == {
+        "type": f"urn:telesales:problem:{slug}",
+        "title": problem.title,
+        "status": status,
+        "detail": "x",
+    }
+
+
+def test_titles_are_the_same_for_the_same_status() -> None:
+    of_fields = InputError("x").problem().title
+    of_policy = problem_of(PolicyError([Offence("a", "b", None)]))
+
+    assert of_policy is not None
+    assert of_fields == of_policy.title == "Unprocessable Content"
+
+
+def test_an_error_that_is_nobodys_has_no_answer() -> None:
+    assert problem_of(KeyError("x")) is None
+
+
+def test_a_class_below_a_registered_one_has_its_answer() -> None:
+    class OneOfThemError(UnknownTokenError):
+        """A special case."""
+
+    problem = problem_of(OneOfThemError("x"))
+
+    assert problem is not None
+    assert problem.status == 404
+
+
+def test_a_new_error_can_be_registered() -> None:
+    class TeapotError(ValueError):
+        """For this test."""
+
+    register_problem(TeapotError, HTTPStatus.IM_A_TEAPOT, "teapot")
+
+    assert TeapotError in registered_errors()
+    assert problem_of(TeapotError("short")) == Problem(418, "I'm a Teapot", "short", "teapot")
+
+
+def test_one_bad_field_is_named_by_its_path() -> None:
+    error = input_error("checks.3.callee", "too long", article="25(2)")
+
+    assert error.problem().body()["errors"] == [
+        {"loc": "checks.3.callee", "msg": "too long", "article": "25(2)"}
+    ]
+    assert error.problem().detail == "checks.3.callee: too long"
+
+
+def test_a_policy_lists_all_offences_with_their_articles() -> None:
+    offences = (Offence("a.b", "too short", "25(2)"), Offence("c", "unknown", None))
+
+    problem = problem_of(PolicyError(offences))
+
+    assert problem is not None
+    assert problem.errors == [
+        {"loc": "a.b", "msg": "too short", "article": "25(2)"},
+        {"loc": "c", "msg": "unknown"},
+    ]
+
+
+def test_while_the_database_is_away_the_answer_denies() -> None:
+    response = database_away().response()
+
+    assert response.status_code == 503
+    assert response.media_type == "application/problem+json"
+    assert response.headers["retry-after"] == "1"
+    assert json.loads(bytes(response.body))["decision"] == "deny"
+
+
+def test_who_is_not_known_is_told_how_to_be() -> None:
+    assert unauthorized().response().headers["www-authenticate"] == "Bearer"
+
+
+def test_chinese_in_a_problem_stays_readable() -> None:
+    assert "禁止" in bytes(Problem(409, "t", "禁止", "s").response().body).decode()
+
+
+def database_error(state: str, kind: type[DBAPIError] = DBAPIError) -> DBAPIError:
+    original = psycopg.errors.lookup(state)("x")
+    return kind("SELECT 1", {}, original)
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        pytest.param(OperationalError("x", {}, Exception()), True, id="operational"),
+        pytest.param(InterfaceError("x", {}, Exception()), True, id="interface"),
+        pytest.param(PoolTimeoutError(), True, id="no connection free"),
+        pytest.param(psycopg.OperationalError(), True, id="of the driver"),
+        pytest.param(database_error("57P01"), True, id="shutting down"),
+        pytest.param(database_error("57014"), True, id="statement timeout"),
+        pytest.param(database_error("53100"), True, id="disk full"),
+        pytest.param(database_error("55P03"), True, id="lock timeout"),
+        pytest.param(database_error("40P01"), True, id="deadlock"),
+        pytest.param(database_error("25006"), True, id="read only"),
+        pytest.param(database_error("23505", DataError), False, id="duplicate"),
+        pytest.param(database_error("22003", DataError), False, id="out of range"),
+        pytest.param(database_error("42P01"), False, id="no such table"),
+        pytest.param(DBAPIError("x", {}, Exception(), connection_invalidated=True), True, id="lost connection"),
+        pytest.param(ValueError("x"), False, id="not of the database"),
+    ],
+)
+def test_what_counts_as_away(error: Exception, away: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert is_database_away(error) is away
