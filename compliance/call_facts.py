@@ -162,8 +162,10 @@ class CallingSide:
     `caller_number_e164` is the caller number in normal form, None if absent or not a telephone number.
     `caller_numbers` holds the versions of the *one* register row of that number (empty: not registered).
     `scripts` holds one version list per script row of the product and sales mode in question.
+    `asked` are the ids as sent, with an empty callee; rules do not read it. It lets a stored decision name them once.
     """
 
+    asked: ProposedCall | None = None
     insurer: tuple[Insurer, ...]
     centre: tuple[Centre, ...] = ()
     agent: tuple[Agent, ...] = ()

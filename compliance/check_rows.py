@@ -5,7 +5,7 @@ spaces, as `msgspec` writes it); each decision names it by that digest.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -17,7 +17,7 @@ import psycopg
 from psycopg import Connection as PsycopgConnection
 from sqlalchemy import Connection, select, text
 
-from compliance.call_facts import Callee, CallingSide, Facts, ProposedCall
+from compliance.call_facts import Callee, CallingSide, Facts, ProposedCall, Purpose
 from compliance.call_rules import decide
 from compliance.decision import Decision, Reason, Verdict
 from compliance.policy import Policy
@@ -106,11 +106,43 @@ def _lines(judged: Iterable[JudgedCall], actors: Sequence[str], kept: list[Judge
 
 def _line(one: JudgedCall, actor: str, tail: str) -> str:
     callee = one.callee
+    call_json, callee_json = _escaped(_call_json(one.call)), _escaped(_callee_json(callee))
     return (
         f"{one.check_id}\t{actor}\t{one.call.purpose.value}\t"
-        f"{callee.phone_e164[1:] if callee.phone_e164 else _NULL}\t{_json(one.call)}\t{_json(callee)}\t"
+        f"{callee.phone_e164[1:] if callee.phone_e164 else _NULL}\t{call_json}\t{callee_json}\t"
         f"{callee.region or _NULL}\t\\\\x{one.side.digest.hex()}\t{tail}\n"
     )
+
+
+def _call_json(call: ProposedCall) -> str:
+    """Return what a call says beside its purpose, a column of its own, and the ids that its side has."""
+    if call.customer_id is None and call.callback_request_id is None:
+        return msgspec.json.encode({"callee": call.callee}).decode()
+    own = {
+        "callee": call.callee,
+        "customer_id": call.customer_id,
+        "callback_request_id": call.callback_request_id,
+    }
+    return msgspec.json.encode(own).decode()
+
+
+def stored_call(side: CallingSide, *, purpose: str, own: Mapping[str, Any]) -> ProposedCall:
+    """Return a call as it was proposed, from the parts in which it is stored."""
+    return replace(side.asked or ProposedCall(callee=""), purpose=Purpose(purpose), **own)
+
+
+def _callee_json(callee: Callee) -> str:
+    """Return the facts about a callee; for a number of which nothing more is known, without all that is absent."""
+    number = Callee(
+        phone_e164=callee.phone_e164,
+        mainland=callee.mainland,
+        region=callee.region,
+        region_source=callee.region_source,
+    )
+    if callee.phone_e164 is None or callee != number:
+        return msgspec.json.encode(callee).decode()
+    region = f'"{callee.region}","region_source":"{callee.region_source}"' if callee.region else "null"
+    return f'{{"phone_e164":"{callee.phone_e164}","mainland":{str(callee.mainland).lower()},"region":{region}}}'
 
 
 def _decision_columns(one: JudgedCall) -> str:
@@ -196,9 +228,10 @@ def read_check(connection: Connection, check_id: UUID) -> StoredCheck:
         msg = f"the facts stored for check {check_id} were changed after it was made"
         raise BrokenCheckError(msg)
     reasons = msgspec.convert(row.reasons, tuple[Reason, ...])
+    side = msgspec.json.decode(facts, type=CallingSide)
     judged = JudgedCall(
-        call=msgspec.convert(row.call, ProposedCall),
-        side=RecordedSide(msgspec.json.decode(facts, type=CallingSide), facts, row.side_digest),
+        call=stored_call(side, purpose=row.purpose, own=row.call),
+        side=RecordedSide(side, facts, row.side_digest),
         callee=msgspec.convert(row.callee_facts, Callee),
         decision=Decision(
             verdict=Verdict(row.verdict),

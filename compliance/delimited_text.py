@@ -287,12 +287,24 @@ def _end_of(pattern: re.Pattern[bytes], data: bytes, start: int) -> int:
 
 
 def _line_breaks(data: bytes) -> int:
-    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+    returns = data.count(b"\r")
+    return data.count(b"\n") + (returns - data.count(b"\r\n") if returns else 0)
 
 
 def _is_plain(data: bytes, encoding: str) -> bool:
-    if b'"' in data or b"\0" in data or data.count(b"\r") != data.count(b"\r\n"):
+    if b'"' in data or b"\0" in data or _has_long_line(data):
         return False
-    if len(data) > LONGEST_LINE and max(map(len, data.split(b"\n"))) > LONGEST_LINE:
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return False
     return data.isascii() or is_valid(data, encoding)
+
+
+def _has_long_line(data: bytes) -> bool:
+    """Say whether a line is longer than `LONGEST_LINE`, by leaping as far as the longest may reach."""
+    start = 0
+    while len(data) - start > LONGEST_LINE:
+        line_feed = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
+        if line_feed < 0:
+            return True
+        start = line_feed + 1
+    return False

@@ -1,12 +1,12 @@
 """Imports lists into the do-not-call list: every row that can be read blocks its person, every other says why not.
 
 Tolerant: rows are stored in chunks, a transaction each, together with how far the import is; an import that was
-killed goes on where it stopped. Strict: all rows or, if any is bad, none. Reading runs ahead of storing in a
-thread of its own. Memory does not grow with the list, except for a workbook, which is read as a whole.
+killed goes on where it stopped. Strict: all rows or, if any is bad, none, in one transaction. Reading runs while the
+database writes. Memory does not grow with the list, except for a workbook, which is read as a whole.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from compliance.block_list import CLOCKS_MAY_DIFFER
 from compliance.delimited_text import TextBlock
-from compliance.import_plan import Demand, demand_of
+from compliance.import_chunks import ChunkStore, until_stored
+from compliance.import_plan import Demand, Tally, demand_of
 from compliance.import_rows import ImportedRefusal, RefusalReader, RejectedRow
-from compliance.import_writing import OvertakenError, is_passing, store_chunk
+from compliance.import_writing import PreparedChunk, prepare_chunk, store_chunk
 from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
 from compliance.policy_store import policy_in_force
 from infra.clock import Clock
@@ -36,7 +35,6 @@ JOB_KIND = "do_not_call_import"
 REJECTED_FILE = "rejected.csv"
 
 _CHUNK_CHARACTERS = 8 << 20
-_MOST_TRIES = 20
 _LOW_PRIORITY = 10
 _REJECTED_HEADERS = ("line", "input", "reason", "message")
 
@@ -44,10 +42,6 @@ _REJECTED_HEADERS = ("line", "input", "reason", "message")
 class ImportMode(StrEnum):
     TOLERANT = "tolerant"
     STRICT = "strict"
-
-
-class ImportContendedError(RuntimeError):
-    """Other writers were in the way too often; what was stored before stays, try again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,19 +181,31 @@ def _rejected_file(path: Path, listed: NumberList) -> Iterator[RowWriter]:
 
 def _store_in_chunks(work: _Work, standing: Standing, rejected: RowWriter) -> Standing:
     """Store every chunk after those that stand; the rejected rows of all are written anew, whatever stood."""
-    stood, read = standing.read, 0
-    for chunk in _read_ahead(_chunks(work, boundary=stood)):
-        _write_rejected(rejected, chunk)
-        read += chunk.read
-        if read > stood:
-            standing = _until_stored(work, partial(_store_chunk, work, standing, chunk))
-    return standing
+    read, last = 0, _Stand(standing)
+    with ChunkStore(work.wanted.engine, partial(_prepare, work)) as store:
+        for chunk in _chunks(work, boundary=standing.read):
+            _write_rejected(rejected, chunk)
+            read += chunk.read
+            if read > standing.read:
+                before, last = last, _Stand(standing)
+                store.store(chunk.demands, partial(_note, work, chunk, before, last))
+    return last.standing
 
 
-def _store_chunk(work: _Work, standing: Standing, chunk: _Chunk, connection: Connection) -> Standing:
-    standing = _after(work, standing, chunk, connection)
-    work.wanted.note(connection, standing, work.total)
-    return standing
+@dataclass(slots=True)
+class _Stand:
+    """How far the import is after a chunk; set when the chunk is written, which may take more than one try."""
+
+    standing: Standing
+
+
+def _prepare(work: _Work, connection: Connection, demands: Sequence[Demand]) -> PreparedChunk:
+    return prepare_chunk(connection, demands, person=work.wanted.person, now=work.wanted.clock())
+
+
+def _note(work: _Work, chunk: _Chunk, before: _Stand, after: _Stand, connection: Connection, tally: Tally) -> None:  # noqa: PLR0913,E501 - bound one after the other
+    after.standing = _after(before.standing, chunk, tally)
+    work.wanted.note(connection, after.standing, work.total)
 
 
 def _store_all_or_nothing(work: _Work, standing: Standing, rejected: RowWriter) -> dict[str, object]:
@@ -213,22 +219,22 @@ def _store_all_or_nothing(work: _Work, standing: Standing, rejected: RowWriter) 
         work.wanted.show(done // 2, work.total)
     if bad:
         return {**replace(standing, rows=rows, rejected=bad).result(), "stored": False}
-    stored = _until_stored(work, partial(_store_all, work, standing))
+    stored = until_stored(work.wanted.engine, partial(_store_all, work, standing))
     return {**stored.result(), "stored": True}
 
 
 def _store_all(work: _Work, standing: Standing, connection: Connection) -> Standing:
+    wanted = work.wanted
     for done, chunk in _counted(_chunks(work)):
-        standing = _after(work, standing, chunk, connection)
-        work.wanted.show((work.total + done) // 2, work.total)
-    work.wanted.note(connection, standing, work.total)
+        tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
+        standing = _after(standing, chunk, tally)
+        wanted.show((work.total + done) // 2, work.total)
+    wanted.note(connection, standing, work.total)
     return standing
 
 
-def _after(work: _Work, standing: Standing, chunk: _Chunk, connection: Connection) -> Standing:
-    """Store a chunk in the caller's transaction; return how far the import then is."""
-    wanted = work.wanted
-    tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
+def _after(standing: Standing, chunk: _Chunk, tally: Tally) -> Standing:
+    """Return how far the import is after a chunk, of which `tally` says what its rows did."""
     return replace(
         standing,
         read=standing.read + chunk.read,
@@ -239,18 +245,6 @@ def _after(work: _Work, standing: Standing, chunk: _Chunk, connection: Connectio
         rejected=standing.rejected + len(chunk.rejected),
         raised=standing.raised + chunk.raised,
     )
-
-
-def _until_stored(work: _Work, store: Callable[[Connection], Standing]) -> Standing:
-    """Run `store` in a transaction, and again as long as other writers are in the way."""
-    for _ in range(_MOST_TRIES):
-        try:
-            with work.wanted.engine.begin() as connection:
-                return store(connection)
-        except (OvertakenError, DBAPIError, psycopg.Error) as error:
-            if not is_passing(error):
-                raise
-    raise ImportContendedError("other writers keep changing the entries of this list; import it again later")
 
 
 def _chunks(work: _Work, *, boundary: int = 0) -> Iterator[_Chunk]:

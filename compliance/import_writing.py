@@ -1,11 +1,14 @@
-"""Writes a chunk of an imported list into the do-not-call list with a handful of statements.
+"""Stores a chunk of an imported list in the do-not-call list with a handful of statements, in two steps.
 
-Locks are taken in the order of `block_list`, so that the two wait for one another and do not deadlock: stored
-entries by id, then new entries, then new numbers ascending. Who is overtaken by another writer raises
-an error of which `is_passing` says so; the caller rolls back and does the whole chunk again.
+Preparing reads and locks what is stored of the chunk's people and works out the rows; writing sends them, and waits
+for nobody's entries, only for those who are just adding the same numbers. Locks are taken in the order of
+`block_list`, so that the two wait for one another and do not deadlock: stored entries by id, then new entries, then
+new numbers ascending. Who is overtaken by another writer raises an error of which `is_passing` says so; the caller
+rolls back and does the whole chunk again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from typing import LiteralString
@@ -15,7 +18,7 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, DATE, TEXT, TIMESTAMP, insert
 from sqlalchemy.exc import DBAPIError
 
-from compliance.import_plan import Demand, KnownPersons, Plan, PlannedEntry, Tally
+from compliance.import_plan import Demand, Event, KnownPersons, Plan, PlannedEntry, Tally
 from compliance.register_tables import customer_phones
 from infra.binary_copy import driver_connection
 
@@ -34,17 +37,73 @@ _PASSING = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedChunk:
+    """The rows of a chunk, ready to be sent in the transaction that prepared them.
+
+    `people` are the numbers and customer ids of all people concerned. `entries` and `events` are in the text format of
+    COPY, the other columns as their statements take them.
+    """
+
+    tally: Tally
+    people: Set[int | str]
+    entries: str
+    changes: Mapping[str, object] | None
+    claims: Mapping[str, object] | None
+    claimed: int
+    links: Sequence[Mapping[str, object]]
+    events: str
+
+
 def store_chunk(connection: Connection, demands: Sequence[Demand], *, person: str, now: datetime) -> Tally:
     """Block everyone whom a chunk of rows names, in order, in the caller's transaction; `person` enters them.
 
     Raises:
         OvertakenError: a concurrent writer was first; see `is_passing` for others that mean the same.
     """
-    plan = Plan(read_known(connection, demands), now=now)
+    prepared = prepare_chunk(connection, demands, person=person, now=now)
+    write_chunk(connection, prepared)
+    return prepared.tally
+
+
+def prepare_chunk(connection: Connection, demands: Sequence[Demand], *, person: str, now: datetime) -> PreparedChunk:
+    """Work out the rows of a chunk, and lock the entries that it changes."""
+    known = read_known(connection, demands)
+    plan = Plan(known, now=now)
     for demand in demands:
         plan.apply(demand)
-    _write(connection, plan, person=person, now=now)
-    return plan.tally
+    new = sorted(plan.new_entries(), key=lambda entry: (entry.customer_id or "", entry.entry_id))
+    end = f"\t{_cell(person)}\t{_text(now)}\n"
+    phones = sorted(plan.new_phones)
+    claims = {"phones": _array(phones), "ids": _array(plan.new_phones[phone] for phone in phones)}
+    return PreparedChunk(
+        tally=plan.tally,
+        people={*known.by_phone, *known.by_customer, *known.held},
+        entries="".join([_entry_line(entry) for entry in new]),
+        changes=_changes(plan.changed_entries()),
+        claims=claims if phones else None,
+        claimed=len(phones),
+        links=[
+            {"phone_digits": phone, "customer_id": one, "recorded_at": now} for phone, one in sorted(plan.new_links)
+        ],
+        events="".join([_event_line(event, end) for event in plan.events]),
+    )
+
+
+def write_chunk(connection: Connection, prepared: PreparedChunk) -> None:
+    """Send a prepared chunk in the transaction in which it was prepared.
+
+    Raises:
+        OvertakenError: a concurrent writer was first; see `is_passing` for others that mean the same.
+    """
+    _copy(connection, _COPY_ENTRIES, prepared.entries)
+    if prepared.changes is not None:
+        connection.execute(_UPDATE_ENTRIES, prepared.changes)
+    if prepared.claims is not None and connection.execute(_CLAIM_PHONES, prepared.claims).rowcount < prepared.claimed:
+        raise OvertakenError("another writer has just added one of the numbers; look again")
+    if prepared.links:
+        connection.execute(_ADD_LINKS, prepared.links)
+    _copy(connection, _COPY_EVENTS, prepared.events)
 
 
 _HOLDINGS = text("""
@@ -130,49 +189,28 @@ _CLAIM_PHONES = text("""
 _ADD_LINKS = insert(customer_phones).on_conflict_do_nothing()
 
 
-def _write(connection: Connection, plan: Plan, *, person: str, now: datetime) -> None:
-    new = sorted(plan.new_entries(), key=lambda entry: (entry.customer_id or "", entry.entry_id))
-    _copy(connection, _COPY_ENTRIES, map(_new_row, new))
-    _update_entries(connection, plan.changed_entries())
-    phones = sorted(plan.new_phones)
-    if phones:
-        claims = {"phones": _array(phones), "ids": _array(plan.new_phones[phone] for phone in phones)}
-        if connection.execute(_CLAIM_PHONES, claims).rowcount < len(phones):
-            raise OvertakenError("another writer has just added one of the numbers; look again")
-    if plan.new_links:
-        links = [
-            {"phone_digits": phone, "customer_id": one, "recorded_at": now} for phone, one in sorted(plan.new_links)
-        ]
-        connection.execute(_ADD_LINKS, links)
-    constants = (person, _text(now))
-    events = ((*event[:3], _text(event[3]), _text(event[4]), event[5], *constants) for event in plan.events)
-    _copy(connection, _COPY_EVENTS, events)
+def _entry_line(entry: PlannedEntry) -> str:
+    start = f"{entry.entry_id}\t{_cell(entry.customer_id)}\t{_text(entry.blocked_from)}\t{_text(entry.refused_at)}"
+    end = f"{_text(entry.blocked_through)}\t{entry.source}\t{_cell(entry.reason)}\t{_text(entry.created_at)}"
+    return f"{start}\t{end}\n"
 
 
-def _new_row(entry: PlannedEntry) -> tuple[str | None, ...]:
-    return (
-        entry.entry_id,
-        entry.customer_id,
-        _text(entry.blocked_from),
-        _text(entry.refused_at),
-        _text(entry.blocked_through),
-        entry.source,
-        entry.reason,
-        _text(entry.created_at),
-    )
+def _event_line(event: Event, end: str) -> str:
+    start = f"{event.event_id}\t{event.entry_id}\t{event.kind}\t{_text(event.refused_at)}"
+    return f"{start}\t{_text(event.blocked_through)}\t{_cell(event.details)}{end}"
 
 
 @lru_cache(1 << 14)
-def _text(value: date | None) -> str | None:
-    """Return a date or an instant as text: psycopg copies text eight times as fast, and a list repeats its dates."""
-    return None if value is None else str(value)
+def _text(value: date | None) -> str:
+    """Return a date or an instant as COPY takes it; a list repeats its dates."""
+    return "\\N" if value is None else str(value)
 
 
-def _update_entries(connection: Connection, changed: Sequence[PlannedEntry]) -> None:
-    """Write stored entries as they have grown; their rows are locked already."""
+def _changes(changed: Sequence[PlannedEntry]) -> dict[str, object] | None:
+    """Return stored entries as they have grown, by column; their rows are locked already."""
     if not changed:
-        return
-    columns = {
+        return None
+    return {
         "ids": _array(entry.entry_id for entry in changed),
         "customers": [entry.customer_id for entry in changed],
         "froms": [entry.blocked_from for entry in changed],
@@ -181,7 +219,6 @@ def _update_entries(connection: Connection, changed: Sequence[PlannedEntry]) -> 
         "sources": [entry.source for entry in changed],
         "reasons": [entry.reason for entry in changed],
     }
-    connection.execute(_UPDATE_ENTRIES, columns)
 
 
 def _array(values: Iterable[int | str]) -> str:
@@ -189,11 +226,11 @@ def _array(values: Iterable[int | str]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def _copy(connection: Connection, statement: LiteralString, rows: Iterable[tuple[str | None, ...]]) -> None:
-    """Send rows in one piece: each smaller one would wait for the interpreter while the next rows are read."""
-    lines = "".join(["\t".join([_cell(value) for value in row]) + "\n" for row in rows])
-    with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(lines)
+def _copy(connection: Connection, statement: LiteralString, lines: str) -> None:
+    """Send rows in one piece: each smaller one would have to wait for the thread that prepares the next chunk."""
+    if lines:
+        with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(lines)
 
 
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -206,7 +243,7 @@ def _cell(value: str | None) -> str:
     return value if value.isprintable() and "\\" not in value else value.translate(_SPECIAL)
 
 
-def is_passing(error: Exception) -> bool:
+def is_passing(error: BaseException) -> bool:
     """Say whether an error means only that another writer was in the way: roll back and do the work again."""
     if isinstance(error, OvertakenError):
         return True

@@ -27,6 +27,7 @@ from compliance.call_reconciliation import (
     was_blocked,
 )
 from compliance.callee_facts import KnownPeople, NumberedCall, callee_of, read_known_people
+from compliance.check_rows import stored_call
 from compliance.decision import Verdict
 from compliance.hours_rules import is_policy_service
 from compliance.phone_numbers import PhoneNumber, normalise_caller
@@ -68,8 +69,9 @@ class OutboundCall(NamedTuple):
 
 _ids = bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True)))
 _LOCK_CHECKS = text("""
-    SELECT check_id, call, verdict, phone_digits, checked_at, valid_until
-      FROM call_checks WHERE check_id = ANY(:ids) ORDER BY check_id FOR UPDATE""").bindparams(_ids)
+    SELECT c.check_id, c.purpose, c.call, s.facts, c.verdict, c.phone_digits, c.checked_at, c.valid_until
+      FROM call_checks c JOIN calling_sides s USING (side_digest)
+     WHERE c.check_id = ANY(:ids) ORDER BY c.check_id FOR UPDATE OF c""").bindparams(_ids)
 _USES = text("""
     SELECT check_id, call_id, started_at FROM call_records
      WHERE check_id = ANY(:ids) AND direction = 'outbound'""").bindparams(_ids)
@@ -82,9 +84,10 @@ _EVENTS = text("""
 def lock_checks(connection: Connection, check_ids: Collection[UUID]) -> dict[UUID, KnownCheck]:
     """Return these checks, locked until the transaction ends: one check serves one call, whoever is first."""
     rows = connection.execute(_LOCK_CHECKS, {"ids": sorted(check_ids)}) if check_ids else ()
+    sides: dict[str, CallingSide] = {}
     return {
         row.check_id: KnownCheck(
-            call=msgspec.convert(row.call, ProposedCall),
+            call=stored_call(_side(row.facts, sides), purpose=row.purpose, own=row.call),
             verdict=Verdict(row.verdict),
             phone_digits=row.phone_digits,
             checked_at=row.checked_at,
@@ -92,6 +95,13 @@ def lock_checks(connection: Connection, check_ids: Collection[UUID]) -> dict[UUI
         )
         for row in rows
     }
+
+
+def _side(facts: str, decoded: dict[str, CallingSide]) -> CallingSide:
+    """Decode a calling side, once for all the checks that share it."""
+    if facts not in decoded:
+        decoded[facts] = msgspec.json.decode(facts, type=CallingSide)
+    return decoded[facts]
 
 
 def reconcile(

@@ -8,7 +8,7 @@ overlays and the policy in force. It is read from the database whole, never chan
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
 from typing import TypeVar
@@ -26,6 +26,7 @@ from compliance.call_facts import (
     Overlay,
     Product,
     ProposedCall,
+    Purpose,
     Script,
     Version,
 )
@@ -97,6 +98,7 @@ class Book:
         centre = self.centres.get(call.centre_id or "", ())
         modes = {version.kind for version in centre}
         return CallingSide(
+            asked=replace(call, callee="", purpose=Purpose.SALES, customer_id=None, callback_request_id=None),
             insurer=self.insurer,
             centre=centre,
             agent=self.agents.get(call.agent_id or "", ()),

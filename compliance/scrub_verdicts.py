@@ -61,6 +61,7 @@ class Verdicts:
     answers: list[Answer] = field(default_factory=list)
     _numbers: dict[Answer, int] = field(default_factory=dict)
     _cases: dict[_Case, int] = field(default_factory=dict)
+    _listed: dict[int, int] = field(default_factory=dict)
     _first_callable: dict[int, date | None] = field(default_factory=dict)
     _counts: list[int] = field(default_factory=list)
     _alike: NDArray[np.int64] = field(init=False)
@@ -95,7 +96,7 @@ class Verdicts:
         )
         ids[~is_listed] = table[unlisted[~is_listed]]
         distinct, inverse = np.unique(keys[is_listed], return_inverse=True)
-        ids[is_listed] = np.array(self._decided(self._listed_cases(distinct)), np.int64)[inverse]
+        ids[is_listed] = self._listed_ids(distinct)[inverse]
         return ids
 
     def count(self, ids: VerdictIds) -> None:
@@ -119,12 +120,17 @@ class Verdicts:
             "by_reason": {code.value: count for code, count in by_reason.items() if count},
         }
 
-    def _listed_cases(self, keys: NDArray[np.int64]) -> list[_Case]:
-        places, days = keys >> 32, (keys & 0xFFFFFFFF) + NOT_LISTED
-        return [
-            _Case(place, is_blocked=True, first_callable_on=self._first_callable_on(day))
-            for place, day in zip(places.tolist(), days.tolist(), strict=True)
+    def _listed_ids(self, keys: NDArray[np.int64]) -> VerdictIds:
+        """Return the numbers of the answers to places and last days, as `judge` puts them together."""
+        new = [key for key in keys.tolist() if key not in self._listed]
+        cases = [
+            _Case(
+                key >> 32, is_blocked=True, first_callable_on=self._first_callable_on((key & 0xFFFFFFFF) + NOT_LISTED)
+            )
+            for key in new
         ]
+        self._listed.update(zip(new, self._decided(cases), strict=True))
+        return np.array([self._listed[key] for key in keys.tolist()], np.int64)
 
     def _first_callable_on(self, through: int) -> date | None:
         if through not in self._first_callable:

@@ -37,7 +37,9 @@ call_checks = Table(
     Column("actor", Text, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("phone_digits", BigInteger, comment="null: the callee is no telephone number"),
-    Column("call", JSON, nullable=False, comment="the ProposedCall as sent"),
+    Column(
+        "call", JSON, nullable=False, comment="what the call says of the callee; the rest stands in its calling side"
+    ),
     Column("side_digest", LargeBinary, nullable=False),
     Column("callee_facts", JSON, nullable=False),
     Column("policy_digest", Text, nullable=False),

@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 
 from compliance.do_not_call_imports import (
     REJECTED_FILE,
-    ImportContendedError,
     ImportMode,
     ListImport,
     Standing,
     run_import,
 )
+from compliance.import_chunks import ImportContendedError
 from compliance.list_rows import UnreadableListError
 from infra.clock import clock_with_offset
 from infra.database import make_engine

@@ -136,7 +136,7 @@ def upgrade() -> None:
             "call",
             postgresql.JSON(astext_type=sa.Text()),
             nullable=False,
-            comment="the ProposedCall as sent",
+            comment="what the call says of the callee; the rest stands in its calling side",
         ),
         sa.Column("side_digest", sa.LargeBinary(), nullable=False),
         sa.Column("callee_facts", postgresql.JSON(astext_type=sa.Text()), nullable=False),
