@@ -5,6 +5,7 @@ killed goes on where it stopped. Strict: all rows or, if any is bad, none, in on
 database writes. Memory does not grow with the list, except for a workbook, which is read as a whole.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -141,6 +142,11 @@ def run_import(wanted: ListImport) -> dict[str, object]:
         ImportContendedError: other writers were in the way too often.
     """
     _give_way()
+    with _settled_memory():
+        return _run(wanted)
+
+
+def _run(wanted: ListImport) -> dict[str, object]:
     listed = open_number_list(wanted.source)
     now = wanted.clock()
     standing = wanted.standing or Standing(moment=now)
@@ -161,6 +167,16 @@ def run_import(wanted: ListImport) -> dict[str, object]:
             result = _store_in_chunks(work, standing, rejected).result()
     wanted.show(work.total, work.total)
     return result
+
+
+@contextmanager
+def _settled_memory() -> Iterator[None]:
+    """Keep what was in memory before out of garbage collection, which a list of millions of rows sets off often."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
@@ -203,7 +219,7 @@ def _prepare(work: _Work, connection: Connection, demands: Sequence[Demand]) -> 
     return prepare_chunk(connection, demands, person=work.wanted.person, now=work.wanted.clock())
 
 
-def _note(work: _Work, chunk: _Chunk, before: _Stand, after: _Stand, connection: Connection, tally: Tally) -> None:  # noqa: PLR0913,E501 - bound one after the other
+def _note(work: _Work, chunk: _Chunk, before: _Stand, after: _Stand, connection: Connection, tally: Tally) -> None:
     after.standing = _after(before.standing, chunk, tally)
     work.wanted.note(connection, after.standing, work.total)
 

@@ -7,10 +7,11 @@ new numbers ascending. Who is overtaken by another writer raises an error of whi
 rolls back and does the whole chunk again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import chain
 from typing import LiteralString
 
 import psycopg
@@ -46,7 +47,7 @@ class PreparedChunk:
     """
 
     tally: Tally
-    people: Set[int | str]
+    people: frozenset[int | str]
     entries: str
     changes: Mapping[str, object] | None
     claims: Mapping[str, object] | None
@@ -72,13 +73,14 @@ def prepare_chunk(connection: Connection, demands: Sequence[Demand], *, person: 
     plan = Plan(known, now=now)
     for demand in demands:
         plan.apply(demand)
-    new = sorted(plan.new_entries(), key=lambda entry: (entry.customer_id or "", entry.entry_id))
+    # By customer, as `block_list` does, and then by id, which is the order in which they were made.
+    new = sorted(plan.new_entries(), key=lambda entry: entry.customer_id or "")
     end = f"\t{_cell(person)}\t{_text(now)}\n"
     phones = sorted(plan.new_phones)
     claims = {"phones": _array(phones), "ids": _array(plan.new_phones[phone] for phone in phones)}
     return PreparedChunk(
         tally=plan.tally,
-        people={*known.by_phone, *known.by_customer, *known.held},
+        people=frozenset(chain(known.by_phone, known.by_customer, known.held)),
         entries="".join([_entry_line(entry) for entry in new]),
         changes=_changes(plan.changed_entries()),
         claims=claims if phones else None,
@@ -190,14 +192,17 @@ _ADD_LINKS = insert(customer_phones).on_conflict_do_nothing()
 
 
 def _entry_line(entry: PlannedEntry) -> str:
-    start = f"{entry.entry_id}\t{_cell(entry.customer_id)}\t{_text(entry.blocked_from)}\t{_text(entry.refused_at)}"
-    end = f"{_text(entry.blocked_through)}\t{entry.source}\t{_cell(entry.reason)}\t{_text(entry.created_at)}"
-    return f"{start}\t{end}\n"
+    refused_at, reason = _text(entry.refused_at), _cell(entry.reason)
+    blocked_from = refused_at if entry.blocked_from is entry.refused_at else _text(entry.blocked_from)
+    start = f"{entry.entry_id}\t{_cell(entry.customer_id)}\t{blocked_from}\t{refused_at}"
+    return f"{start}\t{_text(entry.blocked_through)}\t{entry.source}\t{reason}\t{_text(entry.created_at)}\n"
 
 
 def _event_line(event: Event, end: str) -> str:
+    # JSON has no control characters.
+    details = event.details.replace("\\", "\\\\")
     start = f"{event.event_id}\t{event.entry_id}\t{event.kind}\t{_text(event.refused_at)}"
-    return f"{start}\t{_text(event.blocked_through)}\t{_cell(event.details)}{end}"
+    return f"{start}\t{_text(event.blocked_through)}\t{details}{end}"
 
 
 @lru_cache(1 << 14)

@@ -5,7 +5,7 @@ those whose block depends on the instant asked about. Each is decided as if it w
 no call, so that no row counts against another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -37,12 +37,12 @@ _LATELY_CALLED = """
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The people of a scrub, as the transaction of `connection` sees them.
+    """The people of a scrub, as one transaction sees them, whose connection `connect` gives.
 
     `as_of` is None to take blocks as they stand, or the instant as of which a simulation asks for them.
     """
 
-    connection: Connection
+    connect: Callable[[], Connection]
     sitting: Sitting
     as_of: datetime | None
     known: ListedPhones
@@ -53,10 +53,10 @@ class People:
             yield from self._decide(some)
 
     def _decide(self, phones: Sequence[int]) -> list[Decision]:
-        sitting = self.sitting
+        sitting, connection = self.sitting, self.connect()
         calls = [_numbered(sitting, f"+{phone}") for phone in phones]
-        known = read_known_people(self.connection, calls, as_of=self.as_of)
-        dependencies = Dependencies(self.connection, calls, known, policy=sitting.policy, at=sitting.at, lock=False)
+        known = read_known_people(connection, calls, as_of=self.as_of)
+        dependencies = Dependencies(connection, calls, known, policy=sitting.policy, at=sitting.at, lock=False)
         callees = [
             dependencies.complete(index, callee_of(known, one, calendar=sitting.calendar, at=sitting.at))
             for index, one in enumerate(calls)
@@ -78,7 +78,7 @@ def read_people(connection: Connection, sitting: Sitting, *, as_of: datetime | N
     ]
     phones = np.unique(np.concatenate(pieces))
     known = listed_phones(phones, np.zeros(len(phones), np.int32), np.zeros(len(phones), np.uint32))
-    return People(connection, sitting, as_of, known)
+    return People(lambda: connection, sitting, as_of, known)
 
 
 def _lately_called(connection: Connection, limit: ContactLimit, *, at: datetime) -> str:

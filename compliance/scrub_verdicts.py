@@ -4,7 +4,8 @@ Pure. Rows differ to the rules only in the place of their number and in the end 
 rule tells apart (covered by the same regions of policy, registers and closures) count as one.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
@@ -32,6 +33,36 @@ class Answer(NamedTuple):
     decision: str
     reasons: str
     next_callable_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many rows got which answer."""
+
+    rows_by_answer: Mapping[Answer, int]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.rows_by_answer.values())
+
+    def plus(self, other: "Tally") -> "Tally":
+        return Tally(Counter(self.rows_by_answer) + Counter(other.rows_by_answer))
+
+    def figures(self) -> dict[str, object]:
+        """Return rows, allow, deny, invalid and by_reason, each reason counted once for each row that has it."""
+        by_reason = dict.fromkeys(ReasonCode, 0)
+        decisions = dict.fromkeys(Verdict, 0)
+        for answer, count in self.rows_by_answer.items():
+            decisions[Verdict(answer.decision)] += count
+            for code in filter(None, answer.reasons.split(";")):
+                by_reason[ReasonCode(code)] += count
+        return {
+            "rows": self.rows,
+            "allow": decisions[Verdict.ALLOW],
+            "deny": decisions[Verdict.DENY],
+            "invalid": by_reason[ReasonCode.INVALID_NUMBER],
+            "by_reason": {code.value: count for code, count in by_reason.items() if count},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +135,9 @@ class Verdicts:
         for number, count in enumerate(np.bincount(ids, minlength=len(self.answers)).tolist()):
             self._counts[number] += count
 
-    def tally(self) -> dict[str, object]:
-        """Return rows, allow, deny, invalid and by_reason, of the rows counted."""
-        by_reason = dict.fromkeys(ReasonCode, 0)
-        decisions = dict.fromkeys(Verdict, 0)
-        for answer, count in zip(self.answers, self._counts, strict=True):
-            decisions[Verdict(answer.decision)] += count
-            for code in filter(None, answer.reasons.split(";")):
-                by_reason[ReasonCode(code)] += count
-        return {
-            "rows": sum(self._counts),
-            "allow": decisions[Verdict.ALLOW],
-            "deny": decisions[Verdict.DENY],
-            "invalid": by_reason[ReasonCode.INVALID_NUMBER],
-            "by_reason": {code.value: count for code, count in by_reason.items() if count},
-        }
+    def tally(self) -> "Tally":
+        """Return how many rows got which answer, of the rows counted."""
+        return Tally(dict(zip(self.answers, self._counts, strict=True)))
 
     def _listed_ids(self, keys: NDArray[np.int64]) -> VerdictIds:
         """Return the numbers of the answers to places and last days, as `judge` puts them together."""

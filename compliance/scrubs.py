@@ -4,34 +4,36 @@ The file streams through in blocks of bytes; the database is read in one transac
 by the same state of it. Nothing is recorded.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from io import BytesIO
+from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from compliance.call_facts import ProposedCall
-from compliance.delimited_text import TextBlock
-from compliance.list_rows import Row
-from compliance.listed_phones import ASK, NOT_LISTED
-from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
+from compliance.number_lists import NumberList, RowWriter, open_number_list
 from compliance.phone_snapshot import PhoneSnapshot, file_listed_phones, one_state, see_changes
 from compliance.prefix_cache import keep_prefix_tables
 from compliance.register_book import read_book
-from compliance.scrub_lines import SimpleRows, cut_rows, number_cells
-from compliance.scrub_numbers import Numbers, read_texts
+from compliance.scrub_answers import Answerer
+from compliance.scrub_pair import Pair, Piece, SecondProcessError
 from compliance.scrub_people import People, read_people
-from compliance.scrub_verdicts import Answer, Sitting, VerdictIds, Verdicts
+from compliance.scrub_verdicts import Sitting, Tally, Verdicts
 from compliance.shanghai import SHANGHAI
 from compliance.working_days import Calendar
 from infra.clock import Clock
+from infra.database import make_engine
 
 ADDED_HEADERS = ("e164", "decision", "reasons", "next_callable_at")
 _BLOCK_BYTES = 2 << 20
+_WORTH_TWO_PROCESSES = 8 << 20
+"""Bytes of a list from which on a second process saves more time than it takes to start."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the rows done so far and, once it is known, their total."""
@@ -60,18 +62,15 @@ def scrub_file(  # noqa: PLR0913 - where from, where to, and what each comes wit
     keep_prefix_tables(cache_dir)
     numbers = open_number_list(source)
     filed = file_listed_phones(engine, cache_dir)
-    with one_state(engine) as connection:
+    partial_target = target.with_name(f"{target.name}.partial")
+    with one_state(engine) as connection, partial_target.open("wb") as stream:
         snapshot = see_changes(connection, filed)
         now = clock()
         sitting = _sitting(connection, call, calendar=calendar, at=at or now, now=now)
-        people = read_people(connection, sitting, as_of=at)
-        scrub = _Scrub(numbers, snapshot, people, Verdicts(sitting))
-        partial = target.with_name(f"{target.name}.partial")
-        with partial.open("wb") as stream:
-            scrub.write(stream, progress)
-        partial.replace(target)
-    found = scrub.verdicts.tally()
-    return {**found, "at": sitting.at.isoformat(), "policy_digest": sitting.policy.digest}
+        scrub = _Scrub(engine, connection, numbers, snapshot, read_people(connection, sitting, as_of=at), progress)
+        tally = scrub.write(stream, in_pair=_is_worth_two_processes(numbers, source))
+    partial_target.replace(target)
+    return {**tally.figures(), "at": sitting.at.isoformat(), "policy_digest": sitting.policy.digest}
 
 
 def _sitting(connection: Connection, call: ProposedCall, *, calendar: Calendar, at: datetime, now: datetime) -> Sitting:
@@ -85,113 +84,82 @@ def _sitting(connection: Connection, call: ProposedCall, *, calendar: Calendar, 
     )
 
 
-@dataclass(slots=True)
-class _Scrub:
-    """One scrub while it runs."""
+def _is_worth_two_processes(numbers: NumberList, source: Path) -> bool:
+    # Elsewhere, a process that has more than one thread cannot be forked without danger.
+    if sys.platform != "linux" or numbers.is_workbook or source.stat().st_size < _WORTH_TWO_PROCESSES:
+        return False
+    return len(os.sched_getaffinity(0)) > 1
 
+
+@dataclass(frozen=True, slots=True)
+class _Scrub:
+    """One scrub, with all that it has read of the database."""
+
+    engine: Engine
+    connection: Connection
     numbers: NumberList
     snapshot: PhoneSnapshot
     people: People
-    verdicts: Verdicts
-    _tails: list[bytes] = field(default_factory=list)
+    progress: Progress
 
-    def write(self, stream: BinaryIO, progress: Progress) -> None:
+    def write(self, stream: BinaryIO, *, in_pair: bool) -> Tally:
         """Write the header and every row."""
         RowWriter(stream, self.numbers).write_row([*self.numbers.headers, *added_headers(self.numbers.headers)])
-        done = 0
+        stream.flush()
+        begin = stream.tell()
+        if in_pair:
+            try:
+                return self._write_in_pair(stream, begin)
+            except SecondProcessError:
+                # Alone it takes longer, and whatever was wrong shows itself here as what it is.
+                stream.seek(begin)
+                stream.truncate()
+        return self._write_alone(stream)
+
+    def _write_alone(self, stream: BinaryIO) -> Tally:
+        answerer = self._answerer(self.people)
+        rows = 0
         for block in self.numbers.blocks(_BLOCK_BYTES):
-            count, data = self._answer(block)
-            stream.write(data if self.numbers.encoding == block_encoding(block) else self._encoded(data))
-            done += count
-            progress(done, None)
-        progress(done, done)
+            piece = answerer.answer(block)
+            stream.write(piece.data)
+            rows += piece.rows
+            self.progress(rows, None)
+        return self._ended(answerer.verdicts.tally())
 
-    def _encoded(self, data: bytes) -> bytes:
-        """Return UTF-8 in the encoding of the list: UTF-16 was read as UTF-8."""
-        return data.decode().encode(self.numbers.encoding)
+    def _write_in_pair(self, stream: BinaryIO, begin: int) -> Tally:
+        mine, theirs = self._answerer(self.people), self._answerer(self._people_of_second_process())
+        pair = Pair(
+            mine=partial(self._pieces, mine, first=0),
+            theirs=partial(self._pieces, theirs, first=1),
+            sum_up=theirs.verdicts.tally,
+        )
+        others = pair.write(stream.fileno(), begin, note=lambda rows: self.progress(rows, None))
+        return self._ended(mine.verdicts.tally().plus(others))
 
-    def _answer(self, block: Block) -> tuple[int, bytes]:
-        """Return how many rows the block has, and their answers as bytes in the encoding of the block."""
-        found = cut_rows(block, len(self.numbers.headers)) if isinstance(block, TextBlock) else None
-        if isinstance(block, TextBlock) and found is not None:
-            return len(found.lines), self._answer_lines(block, found)
-        rows = list(block.rows())
-        numbers = read_texts(map(self._number_text, rows), len(rows))
-        ids = self._judge(numbers)
-        answers = zip(rows, numbers.phones.tolist(), ids.tolist(), strict=True)
-        return len(rows), b"".join(self._row_writer(block, answers_of=list(answers)))
+    def _answerer(self, people: People) -> Answerer:
+        return Answerer(self.numbers, self.snapshot, people, Verdicts(people.sitting))
 
-    def _answer_lines(self, block: TextBlock, found: SimpleRows) -> bytes:
-        others = np.flatnonzero(~found.is_simple)
-        rows = [_row_of(block, found.lines[one]) for one in others.tolist()]
-        read = read_texts(map(self._number_text, rows), len(rows))
-        numbers = found.numbers
-        numbers.phones[others], numbers.places[others] = read.phones, read.places
-        ids = self._judge(numbers)
-        parts: list[bytes] = [b""] * (3 * len(found.lines))
-        parts[0::3] = found.lines
-        parts[1::3] = number_cells(numbers.phones, block.delimiter)
-        parts[2::3] = self._tails_of(ids)
-        answers = zip(rows, read.phones.tolist(), ids[others].tolist(), strict=True)
-        for one, line in zip(others.tolist(), self._row_writer(block, answers_of=list(answers)), strict=True):
-            parts[3 * one : 3 * one + 3] = [line, b"", b""]
-        return b"".join(parts)
+    def _pieces(self, answerer: Answerer, *, first: int) -> Iterator[Piece]:
+        """Answer every other block of the list."""
+        return map(answerer.answer, islice(self.numbers.blocks(_BLOCK_BYTES), first, None, 2))
 
-    def _number_text(self, row: Row) -> str:
-        """Return the cell of the number; nothing, hence no number, where the row cannot be relied on."""
-        column = self.numbers.number_column
-        return "" if row.fault is not None or len(row.cells) <= column else row.cells[column]
+    def _people_of_second_process(self) -> People:
+        """Return the same people, read over a connection of its own that sees the same state."""
+        state = self.connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+        url = self.engine.url.render_as_string(hide_password=False)
 
-    def _judge(self, numbers: Numbers) -> VerdictIds:
-        """Return the number of each row's answer, and count it."""
-        at = self.people.sitting.at
-        through = self.snapshot.find(numbers.phones, at=at)
-        is_known = (through == ASK) | (self.people.known.find(numbers.phones, at=at) != NOT_LISTED)
-        through[is_known] = NOT_LISTED
-        ids = self.verdicts.judge(numbers.places, through)
-        if is_known.any():
-            phones, inverse = np.unique(numbers.phones[is_known], return_inverse=True)
-            decided = [self.verdicts.number_of(one) for one in self.people.decide(phones.tolist())]
-            ids[is_known] = np.array(decided, np.int64)[inverse]
-        self.verdicts.count(ids)
-        return ids
+        @cache
+        def connect() -> Connection:
+            connection = make_engine(url, application_name="telesales-scrub").connect()
+            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            connection.execute(text(f"SET TRANSACTION SNAPSHOT '{state}'"))
+            return connection
 
-    def _tails_of(self, ids: VerdictIds) -> list[bytes]:
-        """Return, for each row, what follows its number."""
-        for answer in self.verdicts.answers[len(self._tails) :]:
-            self._tails.append(self._tail(answer))
-        tails: list[bytes] = np.array(self._tails, np.object_)[ids].tolist()
-        return tails
+        return replace(self.people, connect=connect)
 
-    def _tail(self, answer: Answer) -> bytes:
-        delimiter = self.numbers.delimiter
-        reasons = f'"{answer.reasons}"' if delimiter in answer.reasons else answer.reasons
-        cells = (answer.decision, reasons, answer.next_callable_at)
-        return (delimiter + delimiter.join(cells) + self.numbers.newline).encode()
-
-    def _row_writer(self, block: Block, *, answers_of: Sequence[tuple[Row, int, int]]) -> list[bytes]:
-        """Return rows written cell by cell: the added cells stand below their headers, cells without one behind."""
-        like = replace(self.numbers, encoding=block_encoding(block), has_mark=False)
-        buffer = BytesIO()
-        writer = RowWriter(buffer, like)
-        width = len(self.numbers.headers)
-        lines: list[bytes] = []
-        for row, phone, number in answers_of:
-            own = [*row.cells[:width], *[""] * (width - len(row.cells))]
-            writer.write_row([*own, f"+{phone}" if phone else "", *self.verdicts.answers[number], *row.cells[width:]])
-            lines.append(buffer.getvalue())
-            buffer.seek(0)
-            buffer.truncate()
-        return lines
-
-
-def _row_of(block: TextBlock, line: bytes) -> Row:
-    """Return the one row of a line, the bytes of which were found sound with the whole block."""
-    return next(replace(block, data=line, plain=False).rows(), Row(block.first_line, ("",)))
-
-
-def block_encoding(block: Block) -> str:
-    return block.encoding if isinstance(block, TextBlock) else "utf-8"
+    def _ended(self, tally: Tally) -> Tally:
+        self.progress(tally.rows, tally.rows)
+        return tally
 
 
 def added_headers(headers: Sequence[str]) -> list[str]:

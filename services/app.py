@@ -30,7 +30,7 @@ from services.openapi import publish_openapi
 from services.policy_file import read_policy_file
 from services.problem_table import fill_problem_table
 from services.problems import install_problem_handlers
-from services.routes import ROUTERS
+from services.routes import ROUTERS, methods_at
 from services.state import AppState
 from services.token_cache import TokenCache
 
@@ -40,7 +40,7 @@ log = logger(__name__)
 def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppState:
     """Open what all requests share."""
     engine = make_engine(
-        database_url, application_name="telesales-api", statement_timeout_ms=ANSWER_WITHIN_MS, pool_size=10
+        database_url, application_name="telesales-api", statement_timeout_ms=ANSWER_WITHIN_MS, max_overflow=60
     )
     gate = Gate(shelf=Shelf(), calendar=package_calendar())
     tokens = TokenCache()
@@ -117,7 +117,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     app.state.registry = CollectorRegistry()
     for router in ROUTERS:
         app.include_router(router)
-    install_problem_handlers(app)
+    install_problem_handlers(app, methods_at=methods_at)
     publish_openapi(app)
     app.add_middleware(Edge, state=state, meters=Meters(app.state.registry))
     return app

@@ -3,6 +3,7 @@
 Authentication comes before the body is read or parsed: who has no token learns nothing but 401.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from starlette.exceptions import HTTPException
 from infra.clock import seconds_running
 from infra.ids import new_id_text
 from infra.logs import logger
-from services.problems import Problem, database_away, unauthorized
+from services.problems import Problem, database_away, fault_of_ours, title_of, unauthorized
 from services.state import AppState
 from services.tokens import Actor, find_token, hash_token, note_use
 
@@ -33,6 +34,10 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 HOT_PATH = "/v1/call-checks"
 JSON_LIMIT_BYTES = 20 * 1024 * 1024
 _TOO_LARGE = f"JSON bodies may hold at most {JSON_LIMIT_BYTES // 1024**2} MB; send a file for more."
+_IDEMPOTENCY_KEY = b"idempotency-key"
+MOST_AT_ONCE = 32
+"""So many requests work at a time, the others wait for a place: one that holds a connection must find a thread, and
+the other way round, so there may be fewer than threads, and twice as many connections."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 log = logger(__name__)
@@ -71,6 +76,7 @@ class Edge:
         self._app = app
         self._state = state
         self._meters = meters
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -82,10 +88,12 @@ class Edge:
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = new_id_text().encode()
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        is_answered = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_answered
             if message["type"] == "http.response.start":
+                is_answered = True
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
@@ -93,16 +101,27 @@ class Edge:
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
             await self._answer(scope, headers, receive, send_with_id)
+        except Exception as error:
+            log.exception("fault", error=type(error).__name__)
+            if is_answered:
+                raise
+            await fault_of_ours().response()(scope, receive, send_with_id)
         finally:
             self._note(scope, status, seconds_running() - started)
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        if scope["path"] == HOT_PATH and _IDEMPOTENCY_KEY not in headers:
+            await self._admit(scope, headers, receive, send)  # the queue takes as many as come
+        else:
+            async with self._places:
+                await self._admit(scope, headers, receive, send)
+
+    async def _admit(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         refusal = await self._refusal(scope, headers)
         if refusal is not None:
             await refusal.response()(scope, receive, send)
             return
-        receive = _limited(receive) if _is_limited(headers) else receive
-        await self._app(scope, receive, send)
+        await self._app(scope, _limited(receive) if _is_limited(headers) else receive, send)
 
     async def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Problem | None:
         """Return why the request goes no further; otherwise leave the actor on the scope."""
@@ -170,4 +189,4 @@ def _limited(receive: Receive) -> Receive:
 
 def _too_large() -> Problem:
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return Problem(status, status.phrase, _TOO_LARGE, "request-entity-too-large")
+    return Problem(status, title_of(status), _TOO_LARGE, "request-entity-too-large")

@@ -1,7 +1,7 @@
 """Errors as answers: the one table from our exceptions to HTTP, and problem+json (RFC 9457) for all of them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -52,6 +52,18 @@ class Problem:
         return Response(content, self.status, media_type=MEDIA_TYPE, headers=dict(self.headers))
 
 
+def title_of(status: int) -> str:
+    """Return the name of a status as RFC 9110 has it, whatever this Python's library calls it."""
+    return "Unprocessable Content" if status == HTTPStatus.UNPROCESSABLE_ENTITY else HTTPStatus(status).phrase
+
+
+def fault_of_ours() -> Problem:
+    """Return the answer when the program itself is at fault; a dialer reads it as a denial."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = "The server made a mistake; it is in its log under the request's id. Do not place the call."
+    return Problem(status, title_of(status), detail, "internal", extra={"decision": "deny"})
+
+
 class RefusedError(Exception):
     """A request that cannot be carried out as it stands; says what, why and what to do.
 
@@ -67,7 +79,7 @@ class RefusedError(Exception):
         self.errors = errors
 
     def problem(self) -> Problem:
-        return Problem(self.status, HTTPStatus(self.status).phrase, self.detail, self.slug, self.errors)
+        return Problem(self.status, title_of(self.status), self.detail, self.slug, self.errors)
 
 
 class ForbiddenError(RefusedError):
@@ -142,7 +154,7 @@ def register_answer(error: type[Exception], answer: _Answer) -> None:
 
 def register_problem(error: type[Exception], status: HTTPStatus, slug: str) -> None:
     """Say which status an error of a package below becomes; its message is the detail."""
-    register_answer(error, lambda raised: Problem(status, status.phrase, str(raised), slug))
+    register_answer(error, lambda raised: Problem(status, title_of(status), str(raised), slug))
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -181,18 +193,24 @@ def _validation_problem(error: RequestValidationError) -> Problem:
     )
 
 
-def install_problem_handlers(app: FastAPI) -> None:
-    """Make every error of the application answer with problem+json."""
+def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collection[str]]) -> None:
+    """Make every error of the application answer with problem+json.
+
+    `methods_at` tells which methods a path has, over all its routes.
+    """
 
     @app.exception_handler(RequestValidationError)
     def on_validation(_request: Request, error: RequestValidationError) -> Response:
         return _validation_problem(error).response()
 
     @app.exception_handler(HTTPException)
-    def on_http(_request: Request, error: HTTPException) -> Response:
-        phrase = HTTPStatus(error.status_code).phrase
-        slug = phrase.lower().replace(" ", "-")
-        return Problem(error.status_code, phrase, str(error.detail), slug, headers=error.headers or {}).response()
+    def on_http(request: Request, error: HTTPException) -> Response:
+        title = title_of(error.status_code)
+        slug = title.lower().replace(" ", "-")
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(methods_at(request.url.path)))
+        return Problem(error.status_code, title, str(error.detail), slug, headers=headers).response()
 
     @app.exception_handler(RefusedError)
     def on_refused(_request: Request, error: RefusedError) -> Response:

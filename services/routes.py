@@ -1,6 +1,7 @@
 """All routers of the API, in the order in which the OpenAPI document lists them."""
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
 from services.api import (
     approvals,
@@ -35,3 +36,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     health.router,
 )
+
+
+def methods_at(path: str) -> set[str]:
+    """Return the methods that some route has at `path`."""
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}

@@ -97,7 +97,7 @@ def test_who_refused_is_blocked_under_every_spelling_and_for_every_agency(shared
         "013900001111",
         "１３９００００１１１１",
         "9,13900001111",
-    ]  # noqa: RUF001 - full-width digits are a case
+    ]
     checks = [{**CALL, "callee": one, "purpose": purpose} for one in spellings]
 
     found = shared.client("dialer").post("/v1/call-checks/batch", json={"checks": checks}).raise_for_status().json()

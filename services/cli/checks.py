@@ -32,6 +32,8 @@ from services.cli.terminal import (
 )
 
 _PERSON = "command line"
+FIRST_SIMULATED = datetime(2015, 1, 1, tzinfo=SHANGHAI)
+LAST_SIMULATED = datetime(2201, 1, 1, tzinfo=SHANGHAI)
 
 CallerNumber = Annotated[str | None, typer.Option(help="Number shown to the customer.")]
 Agent = Annotated[str | None, typer.Option(help="Agent id.")]
@@ -53,6 +55,8 @@ def parsed_instant(text: str | None) -> datetime | None:
         fail(f"--at {text}: not an instant; write it as 2026-11-23T16:00:00+08:00", status=BAD_USAGE)
     if at.tzinfo is None:
         fail(f"--at {text}: an offset is missing; write it as 2026-11-23T16:00:00+08:00", status=BAD_USAGE)
+    if not FIRST_SIMULATED <= at < LAST_SIMULATED:
+        fail(f"--at {text}: instants of the years 2015 to 2200 can be simulated", status=BAD_USAGE)
     return at
 
 

@@ -12,13 +12,14 @@ from compliance.shanghai import SHANGHAI
 from infra.clock import clock_with_offset
 from infra.database import make_engine
 from infra.ids import new_id
-from services.cli.terminal import JsonFlag, database, fail, faults_explained, settings_or_exit, show
+from services.cli.terminal import BAD_USAGE, JsonFlag, database, fail, faults_explained, settings_or_exit, show
 from services.tables import access_tokens
 from services.tokens import Role, UnknownTokenError, create_token, revoke_token
 
 commands = typer.Typer(help="Access tokens: stored hashed, shown once.", no_args_is_help=True)
 
 _PERSON = "command line"
+_LONGEST_OWNER = 200
 
 
 @commands.command()
@@ -29,6 +30,8 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a token and print it; it cannot be shown again."""
+    if not 1 <= len(owner.strip()) <= _LONGEST_OWNER or not owner.isprintable():
+        fail(f"--owner must be 1 to {_LONGEST_OWNER} printable characters", status=BAD_USAGE)
     settings = settings_or_exit()
     now = clock_with_offset(settings.clock_offset)()
     token_id = new_id()

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from compliance.mobile_prefixes import UnusableTablesError, adopt_tables, attributions, tables_to_keep
+from compliance import mobile_prefixes
+from compliance.mobile_prefixes import (
+    UnusableTablesError,
+    adopt_tables,
+    are_tables_made,
+    attributions,
+    tables_to_keep,
+)
 from compliance.prefix_cache import FILE_NAME
 
 PROGRAM = """
@@ -66,6 +73,16 @@ def test_a_good_file_is_taken_and_not_written_again(tmp_path: Path) -> None:
 def test_tables_of_another_version_are_refused(kept: bytes) -> None:
     with pytest.raises(UnusableTablesError):
         adopt_tables(kept)
+
+
+def test_a_process_without_tables_takes_those_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tables_to_keep()
+    monkeypatch.setattr(mobile_prefixes, "_MADE", [])
+
+    adopt_tables(kept)
+
+    assert are_tables_made()
+    assert tables_to_keep() == kept
 
 
 def test_tables_already_made_stay() -> None:

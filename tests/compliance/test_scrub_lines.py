@@ -1,10 +1,22 @@
 """Rows as bytes: which of them are simple, and the numbers written behind them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from compliance.delimited_text import TextBlock
-from compliance.scrub_lines import cut_rows, number_cells
+from compliance.scrub_lines import SimpleRows, cut_rows, number_cells
+
+
+def cut(block: TextBlock, columns: int) -> SimpleRows:
+    found = cut_rows(block, columns)
+    assert found is not None
+    return found
+
+
+def quoted_block(data: bytes, *, delimiter: str = ",", number_column: int = 0) -> TextBlock:
+    return replace(plain_block(data, delimiter=delimiter, number_column=number_column), plain=False)
 
 
 def plain_block(data: bytes, *, delimiter: str = ",", number_column: int = 0, encoding: str = "utf-8") -> TextBlock:
@@ -24,7 +36,7 @@ def plain_block(data: bytes, *, delimiter: str = ",", number_column: int = 0, en
 def test_lines_come_without_their_breaks_and_with_their_numbers(newline: bytes, last: bytes) -> None:
     data = newline.join([b"13800138000,a", b"x,b", b"+8613900139000,c"]) + last.replace(b"\n", newline)
 
-    found = cut_rows(plain_block(data), 2)
+    found = cut(plain_block(data), 2)
 
     assert found.lines == [b"13800138000,a", b"x,b", b"+8613900139000,c"]
     assert found.is_simple.tolist() == [True, True, True]
@@ -35,20 +47,20 @@ def test_lines_come_without_their_breaks_and_with_their_numbers(newline: bytes, 
     ("column", "data"), [(0, b"13800138000,b,c"), (1, b"a,13800138000,c"), (2, b"a,b,13800138000")]
 )
 def test_the_number_is_found_in_its_column(column: int, data: bytes) -> None:
-    found = cut_rows(plain_block(data, number_column=column), 3)
+    found = cut(plain_block(data, number_column=column), 3)
 
     assert found.numbers.phones.tolist() == [8613800138000]
 
 
 def test_one_column_needs_no_delimiter() -> None:
-    found = cut_rows(plain_block(b"13800138000\n\n13900139000,\n"), 1)
+    found = cut(plain_block(b"13800138000\n\n13900139000,\n"), 1)
 
     assert found.is_simple.tolist() == [True, True, False]
     assert found.numbers.phones.tolist()[:2] == [8613800138000, 0]
 
 
 def test_rows_with_other_numbers_of_cells_are_not_simple_and_disturb_no_other() -> None:
-    found = cut_rows(plain_block(b"a,13800138000\n13900139000\n\na,1,2,3\nb,13700137000\n", number_column=1), 2)
+    found = cut(plain_block(b"a,13800138000\n13900139000\n\na,1,2,3\nb,13700137000\n", number_column=1), 2)
 
     assert found.is_simple.tolist() == [True, False, False, False, True]
     assert found.numbers.phones[found.is_simple].tolist() == [8613800138000, 8613700137000]
@@ -71,13 +83,13 @@ def test_rows_with_other_numbers_of_cells_are_not_simple_and_disturb_no_other() 
     ],
 )
 def test_rows_with_a_formula_are_not_simple(row: str, is_simple: bool) -> None:
-    found = cut_rows(plain_block(f"1,a,b\n{row}\n2,c,d\n".encode()), 3)
+    found = cut(plain_block(f"1,a,b\n{row}\n2,c,d\n".encode()), 3)
 
     assert found.is_simple.tolist() == [True, is_simple, True]
 
 
 def test_a_tab_that_divides_cells_is_no_formula() -> None:
-    found = cut_rows(plain_block(b"13800138000\t\tx\n", delimiter="\t"), 3)
+    found = cut(plain_block(b"13800138000\t\tx\n", delimiter="\t"), 3)
 
     assert found.is_simple.tolist() == [True]
 
@@ -85,10 +97,73 @@ def test_a_tab_that_divides_cells_is_no_formula() -> None:
 def test_bytes_of_chinese_characters_are_no_digits() -> None:
     data = "13800138000,张三\n１３８００１３８０００,甬\n".encode("gb18030")
 
-    found = cut_rows(plain_block(data, encoding="gb18030"), 2)
+    found = cut(plain_block(data, encoding="gb18030"), 2)
 
     assert found.is_simple.all()
     assert found.numbers.phones.tolist() == [8613800138000, 8613800138000]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines", "is_simple", "phones"),
+    [
+        pytest.param(b'"13800138000","a"\n', [b'"13800138000","a"'], [True], [8613800138000], id="all quoted"),
+        pytest.param(
+            b'13800138000,"a,b"\n', [b'13800138000,"a,b"'], [True], [8613800138000], id="a delimiter in quotes"
+        ),
+        pytest.param(
+            b'13800138000,"say ""hi"""\n', [b'13800138000,"say ""hi"""'], [True], [8613800138000], id="quotes"
+        ),
+        pytest.param(b'13800138000,""\n', [b'13800138000,""'], [True], [8613800138000], id="an empty quoted cell"),
+        pytest.param(
+            b'13800138000,"a\nb"\n13900139000,c\n',
+            [b'13800138000,"a\nb"', b"13900139000,c"],
+            [True, True],
+            [8613800138000, 8613900139000],
+            id="a line break in quotes",
+        ),
+        pytest.param(b'13800138000,"=1"\n', [b'13800138000,"=1"'], [False], [8613800138000], id="a formula in quotes"),
+        pytest.param(b'13800138000,"""=1"\n', [b'13800138000,"""=1"'], [True], [8613800138000], id="a quote before ="),
+        pytest.param(b'"138""0013""8000",a\n', [b'"138""0013""8000",a'], [False], [0], id="quotes in the number"),
+        pytest.param(b'"13800138000","a"\r\n', [b'"13800138000","a"'], [True], [8613800138000], id="CRLF"),
+    ],
+)
+def test_quoted_rows_are_read_as_bytes_too(
+    rows: bytes, lines: list[bytes], is_simple: list[bool], phones: list[int]
+) -> None:
+    found = cut(quoted_block(rows), 2)
+
+    assert found.lines == lines
+    assert found.is_simple.tolist() == is_simple
+    assert found.numbers.phones.tolist() == phones
+
+
+def test_a_tab_in_quotes_is_a_formula_where_tabs_divide_cells() -> None:
+    found = cut(quoted_block(b'13800138000\t"\tx"\n', delimiter="\t"), 2)
+
+    assert found.is_simple.tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(b'13800138000,"open\n', id="a quote never closed"),
+        pytest.param(b'13800138000,"a"b\n', id="text behind a closing quote"),
+        pytest.param(b'13800138000,a"b"\n', id="quotes inside an unquoted cell"),
+        pytest.param(b'13800138000,"a\r\nb"\r\n', id="CRLF in quotes"),
+        pytest.param(b'13800138000,"a\rb"\n', id="a lone CR"),
+        pytest.param(b'13800138000,"a\0b"\n', id="a NUL"),
+        pytest.param(b'13800138000,"\xff"\n', id="bytes that are not UTF-8"),
+        pytest.param(b'13800138000,"' + b"x" * (1 << 20) + b'"\n', id="a row too long"),
+    ],
+)
+def test_blocks_with_anything_odd_about_their_quotes_are_read_row_by_row(rows: bytes) -> None:
+    assert cut_rows(quoted_block(rows), 2) is None
+
+
+def test_rows_without_any_delimiter_are_not_simple_where_there_are_more_columns() -> None:
+    found = cut(plain_block(b"13800138000\n\n", number_column=1), 2)
+
+    assert found.is_simple.tolist() == [False, False]
 
 
 def test_numbers_are_written_as_e164_behind_the_delimiter() -> None:

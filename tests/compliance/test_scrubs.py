@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, insert, text
 
+from compliance import scrubs
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
 from compliance.call_checks import Gate, check_calls, simulate_calls
@@ -21,11 +23,14 @@ from compliance.call_facts import ProposedCall, Purpose
 from compliance.customer_rows import put_customer
 from compliance.decision import RULES_CHECKED, Decision
 from compliance.list_rows import UnreadableListError
+from compliance.number_lists import Block
 from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
 from compliance.register_book import Shelf
 from compliance.register_tables import overlays
 from compliance.registers import Change
+from compliance.scrub_answers import Answerer
+from compliance.scrub_pair import Piece
 from compliance.scrubs import added_headers, scrub_file
 from compliance.working_days import package_calendar
 from infra.database import make_engine
@@ -168,6 +173,13 @@ def fill(connection: Connection) -> None:
     call = ProposedCall(**{**CALL, "purpose": Purpose.SALES, "callee": str(CALLED)})
     gate = Gate(shelf=Shelf(), calendar=CALENDAR)
     check_calls(connection, [call, call], gate=gate, actors=["d", "d"], now=NOON - timedelta(minutes=30))
+
+
+@pytest.fixture(params=["alone", "in a pair"])
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scrub in one process and in two, in small blocks."""
+    monkeypatch.setattr(scrubs, "_BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(scrubs, "_WORTH_TWO_PROCESSES", 0 if request.param == "in a pair" else 1 << 40)
 
 
 @pytest.fixture(scope="module")
@@ -383,8 +395,9 @@ def test_the_same_number_twice_does_not_use_up_the_contact_limit(desk: Desk) -> 
     assert [row[2] for row in table(data)[1:]] == ["allow"] * 5
 
 
+@pytest.mark.usefixtures("processes")
 def test_many_blocks_of_a_file_keep_every_row_in_order(desk: Desk) -> None:
-    numbers = [13000000000 + 37 * row for row in range(150_000)]
+    numbers = [13000000000 + 37 * row for row in range(30_000)]
     content = "\r\n".join(["phone,row", *(f"{number},第{row}行" for row, number in enumerate(numbers))])
 
     data, result = desk.scrub(content.encode())
@@ -394,6 +407,36 @@ def test_many_blocks_of_a_file_keep_every_row_in_order(desk: Desk) -> None:
     assert all(row[2] in {"", f"+86{row[0]}"} for row in rows)
     assert result["rows"] == len(numbers)
     assert result["allow"] == sum(row[3] == "allow" for row in rows)
+
+
+@pytest.mark.usefixtures("processes")
+def test_rows_of_people_get_the_same_answer_in_every_block(desk: Desk) -> None:
+    content = "\n".join(["phone", *(str(phone) for phone in SPECIAL for _ in range(400))])
+
+    data, result = desk.scrub(content.encode())
+
+    expected = dict(zip(SPECIAL, desk.verdicts(list(map(str, SPECIAL)), at=NOON), strict=True))
+    assert [row[1:] for row in table(data)[1:]] == [expected[phone] for phone in SPECIAL for _ in range(400)]
+    assert result["rows"] == 400 * len(SPECIAL)
+
+
+def test_a_second_process_that_dies_costs_time_and_no_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrubs, "_BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(scrubs, "_WORTH_TWO_PROCESSES", 0)
+    first, answer = os.getpid(), Answerer.answer
+
+    def die_in_the_second_process(answerer: Answerer, block: Block) -> Piece:
+        if os.getpid() != first:
+            os._exit(1)
+        return answer(answerer, block)
+
+    monkeypatch.setattr(Answerer, "answer", die_in_the_second_process)
+    content = "\n".join(["phone", *map(str, range(13700000000, 13700010000))])
+
+    data, result = desk.scrub(content.encode())
+
+    assert [row[0] for row in table(data)[1:]] == list(map(str, range(13700000000, 13700010000)))
+    assert result["rows"] == 10_000
 
 
 def test_reasons_are_counted_by_row(desk: Desk) -> None:

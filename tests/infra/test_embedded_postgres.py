@@ -85,7 +85,7 @@ def _starter_is_gone(data_dir: Path, holder: subprocess.Popen[str]) -> None:
         ("timezone", "UTC"),
         ("server_encoding", "UTF8"),
         ("jit", "off"),
-        ("max_connections", "60"),
+        ("max_connections", "100"),
         ("log_min_error_statement", "panic"),
     ],
 )

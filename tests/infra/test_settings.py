@@ -21,7 +21,7 @@ def test_without_any_variable_everything_has_a_default() -> None:
     found = read_settings()
 
     assert (found.host, found.port, found.data_dir) == ("127.0.0.1", 8000, Path("var"))
-    assert found.database_url is found.broker_url is found.policy_file is found.demo_clock is None
+    assert [found.database_url, found.broker_url, found.policy_file, found.demo_clock] == [None] * 4
     assert found.clock_offset == timedelta()
 
 

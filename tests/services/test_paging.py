@@ -72,7 +72,7 @@ def test_a_broken_cursor_is_refused(cursor: str) -> None:
 @pytest.mark.parametrize(
     ("read", "limit", "shown", "more"), [(0, 1, 0, False), (1, 1, 1, False), (2, 1, 1, True), (3, 3, 3, False)]
 )
-def test_a_page_has_a_next_one_only_when_one_more_was_read(read: int, limit: int, shown: int, more: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_a_page_has_a_next_one_only_when_one_more_was_read(read: int, limit: int, shown: int, more: bool) -> None:
     items = list(range(read))
 
     found = page(items, limit=limit, query=QUERY, names=[str(one) for one in items])
@@ -201,7 +201,7 @@ def test_every_list_of_the_document_is_walked_here() -> None:
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(
     "name",
-    ["", "x", "-1", "0x10", "１", "9" * 15, "9" * 19, "9" * 30, "01a20951-105f-70d7-b2ae", "\x00", "2026-11-23"],  # noqa: RUF001 - a full-width digit
+    ["", "x", "-1", "0x10", "１", "9" * 15, "9" * 19, "9" * 30, "01a20951-105f-70d7-b2ae", "\x00", "2026-11-23"],
 )
 def test_a_forged_place_in_a_real_cursor_is_no_server_error(shared: SharedApp, path: str, name: str) -> None:
     client = shared.client("officer")

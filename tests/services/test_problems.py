@@ -37,7 +37,8 @@ from services.tokens import UnknownTokenError
 
 NEVER_REACHES_HTTP = {
     "compliance.block_list._LostClaimError": "caught and tried again where it is raised",
-    "compliance.do_not_call_imports.ImportContendedError": "a job fails with it; its error is in the job's answer",
+    "compliance.import_chunks.ImportContendedError": "a job fails with it; its error is in the job's answer",
+    "compliance.scrub_pair.SecondProcessError": "the scrub goes on in one process, or its job fails with it",
     "compliance.import_rows._BadCellError": "becomes a row of rejected.csv",
     "compliance.import_writing.OvertakenError": "the job's own signal to read the list again",
     "compliance.legal.LawError": "the law's data are broken: the start fails",
@@ -46,7 +47,7 @@ NEVER_REACHES_HTTP = {
     "compliance.mobile_prefixes.UnusableTablesError": "the kept tables are made anew",
     "compliance.policy_text.PolicyTextError": "collected into PolicyError",
     "compliance.working_days.CalendarRangeError": "the gate asks only within the calendar it was given",
-    "infra.binary_copy.UnexpectedRowError": "a query of ours and its reader disagree: a fault, and the job's tests fail",
+    "infra.binary_copy.UnexpectedRowError": "a query of ours and its reader disagree: a fault",
     "infra.jobs.LostJobError": "ends a worker's claim",
     "infra.postgres_account.EmbeddedPostgresError": "the command line says it",
     "infra.settings.SettingsError": "the command line says it",
@@ -160,9 +161,7 @@ def test_a_new_error_can_be_registered() -> None:
 def test_one_bad_field_is_named_by_its_path() -> None:
     error = input_error("checks.3.callee", "too long", article="25(2)")
 
-    assert error.problem().body()["errors"] == [
-        {"loc": "checks.3.callee", "msg": "too long", "article": "25(2)"}
-    ]
+    assert error.problem().body()["errors"] == [{"loc": "checks.3.callee", "msg": "too long", "article": "25(2)"}]
     assert error.problem().detail == "checks.3.callee: too long"
 
 
@@ -220,5 +219,5 @@ def database_error(state: str, kind: type[DBAPIError] = DBAPIError) -> DBAPIErro
         pytest.param(ValueError("x"), False, id="not of the database"),
     ],
 )
-def test_what_counts_as_away(error: Exception, away: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_what_counts_as_away(error: Exception, away: bool) -> None:
     assert is_database_away(error) is away

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -31,8 +32,9 @@ def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.Tem
 def status_of(client: TestClient, method: str, path: str) -> int:
     """Ask for an operation with an id that nothing has and an empty body."""
     url = re.sub(r"\{[^}]*\}", NOBODYS_ID, path)
-    body = None if method == "GET" else {}
-    return client.request(method, url, json=body).status_code
+    body: dict[str, str] | None = None if method == "GET" else {}
+    response: httpx.Response = client.request(method, url, json=body)
+    return response.status_code
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
