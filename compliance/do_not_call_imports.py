@@ -172,6 +172,10 @@ def _run(wanted: ListImport) -> dict[str, object]:
 @contextmanager
 def _settled_memory() -> Iterator[None]:
     """Keep what was in memory before out of garbage collection, which a list of millions of rows sets off often."""
+    if gc.get_freeze_count():
+        # The process has done so for good.
+        yield
+        return
     gc.freeze()
     try:
         yield

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from compliance.import_plan import Demand, Tally
-from compliance.import_writing import OvertakenError, PreparedChunk, is_passing, write_chunk
+from compliance.import_writing import PreparedChunk, is_passing, write_chunk
 
 Prepare = Callable[[Connection, Sequence[Demand]], PreparedChunk]
 Note = Callable[[Connection, Tally], None]
@@ -51,7 +51,7 @@ def _patiently(work: Callable[[], Answer]) -> Answer:
     for _ in range(_MOST_TRIES):
         try:
             return work()
-        except (OvertakenError, DBAPIError, psycopg.Error) as error:
+        except (DBAPIError, psycopg.Error) as error:
             if not is_passing(error):
                 raise
     raise ImportContendedError("other writers keep changing the entries of this list; import it again later")

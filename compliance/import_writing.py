@@ -3,8 +3,8 @@
 Preparing reads and locks what is stored of the chunk's people and works out the rows; writing sends them, and waits
 for nobody's entries, only for those who are just adding the same numbers. Locks are taken in the order of
 `block_list`, so that the two wait for one another and do not deadlock: stored entries by id, then new entries, then
-new numbers ascending. Who is overtaken by another writer raises an error of which `is_passing` says so; the caller
-rolls back and does the whole chunk again.
+new numbers ascending. Where another writer was first, the database raises an error of which `is_passing` says so; the
+caller rolls back and does the whole chunk again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +26,6 @@ from infra.binary_copy import driver_connection
 _customers = bindparam("customers", type_=ARRAY(TEXT))
 
 
-class OvertakenError(RuntimeError):
-    """A concurrent writer added one of the numbers first; roll back and look again."""
-
-
 _PASSING = (
     psycopg.errors.UniqueViolation,
     psycopg.errors.DeadlockDetected,
@@ -42,16 +38,15 @@ _PASSING = (
 class PreparedChunk:
     """The rows of a chunk, ready to be sent in the transaction that prepared them.
 
-    `people` are the numbers and customer ids of all people concerned. `entries` and `events` are in the text format of
-    COPY, the other columns as their statements take them.
+    `people` are the numbers and customer ids of all people concerned. `entries`, `phones` and `events` are in the text
+    format of COPY, the others as their statements take them.
     """
 
     tally: Tally
     people: frozenset[int | str]
     entries: str
     changes: Mapping[str, object] | None
-    claims: Mapping[str, object] | None
-    claimed: int
+    phones: str
     links: Sequence[Mapping[str, object]]
     events: str
 
@@ -59,8 +54,7 @@ class PreparedChunk:
 def store_chunk(connection: Connection, demands: Sequence[Demand], *, person: str, now: datetime) -> Tally:
     """Block everyone whom a chunk of rows names, in order, in the caller's transaction; `person` enters them.
 
-    Raises:
-        OvertakenError: a concurrent writer was first; see `is_passing` for others that mean the same.
+    An error of which `is_passing` says so means that another writer was first; see there.
     """
     prepared = prepare_chunk(connection, demands, person=person, now=now)
     write_chunk(connection, prepared)
@@ -76,15 +70,12 @@ def prepare_chunk(connection: Connection, demands: Sequence[Demand], *, person: 
     # By customer, as `block_list` does, and then by id, which is the order in which they were made.
     new = sorted(plan.new_entries(), key=lambda entry: entry.customer_id or "")
     end = f"\t{_cell(person)}\t{_text(now)}\n"
-    phones = sorted(plan.new_phones)
-    claims = {"phones": _array(phones), "ids": _array(plan.new_phones[phone] for phone in phones)}
     return PreparedChunk(
         tally=plan.tally,
         people=frozenset(chain(known.by_phone, known.by_customer, known.held)),
         entries="".join([_entry_line(entry) for entry in new]),
         changes=_changes(plan.changed_entries()),
-        claims=claims if phones else None,
-        claimed=len(phones),
+        phones="".join([f"{phone}\t{entry_id}\n" for phone, entry_id in sorted(plan.new_phones.items())]),
         links=[
             {"phone_digits": phone, "customer_id": one, "recorded_at": now} for phone, one in sorted(plan.new_links)
         ],
@@ -95,14 +86,12 @@ def prepare_chunk(connection: Connection, demands: Sequence[Demand], *, person: 
 def write_chunk(connection: Connection, prepared: PreparedChunk) -> None:
     """Send a prepared chunk in the transaction in which it was prepared.
 
-    Raises:
-        OvertakenError: a concurrent writer was first; see `is_passing` for others that mean the same.
+    An error of which `is_passing` says so means that another writer was first; see there.
     """
     _copy(connection, _COPY_ENTRIES, prepared.entries)
     if prepared.changes is not None:
         connection.execute(_UPDATE_ENTRIES, prepared.changes)
-    if prepared.claims is not None and connection.execute(_CLAIM_PHONES, prepared.claims).rowcount < prepared.claimed:
-        raise OvertakenError("another writer has just added one of the numbers; look again")
+    _copy(connection, _COPY_PHONES, prepared.phones)
     if prepared.links:
         connection.execute(_ADD_LINKS, prepared.links)
     _copy(connection, _COPY_EVENTS, prepared.events)
@@ -181,12 +170,9 @@ _UPDATE_ENTRIES = text("""
     bindparam("reasons", type_=ARRAY(TEXT)),
 )
 
-_CLAIM_PHONES = text("""
-    INSERT INTO do_not_call_phones (phone_digits, entry_id)
-    SELECT n.phone_digits, n.entry_id
-      FROM unnest(CAST(:phones AS bigint[]), CAST(:ids AS uuid[])) AS n (phone_digits, entry_id)
-     ORDER BY n.phone_digits
-    ON CONFLICT DO NOTHING""")
+_COPY_PHONES = "COPY do_not_call_phones (phone_digits, entry_id) FROM STDIN"
+"""A number that another writer has just added is an error, and the chunk begun anew: that happens almost never, and
+costs less than to ask for each number."""
 
 _ADD_LINKS = insert(customer_phones).on_conflict_do_nothing()
 
@@ -250,7 +236,5 @@ def _cell(value: str | None) -> str:
 
 def is_passing(error: BaseException) -> bool:
     """Say whether an error means only that another writer was in the way: roll back and do the work again."""
-    if isinstance(error, OvertakenError):
-        return True
     cause = error.orig if isinstance(error, DBAPIError) else error
     return isinstance(cause, _PASSING)

@@ -8,22 +8,66 @@ may lose a detail but must not leak one.
 import logging
 import re
 import sys
+import traceback
+from collections.abc import Iterator
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+_MOST_FRAMES = 40
+_LEAST_NUMBER = 1_000_000
 _PERSONAL = frozenset({"phone", "callee", "caller", "name", "token", "authorization", "body", "text", "evidence"})
-_LOOKS_PERSONAL = re.compile(r"(?<![0-9a-fA-F-])\+?\d[\d -]{5,}\d(?![0-9a-fA-F-])|tsl_[\w-]+")
+_LOOKS_PERSONAL = re.compile(
+    r"""(?P<kept> \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b   # an id of ours
+              | \bsha256:[0-9a-f]+
+              | \b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?)?)
+      | \+?\(?\d(?:[\s().\-_\u2010-\u2015]{0,2}\d){6,}             # seven digits or more, however they are written
+      | tsl_[\w-]+""",
+    re.VERBOSE,
+)
 
 
 def without_personal_data(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Drop personal fields and mask what looks like a number or a token in the others."""
     return {
-        key: _LOOKS_PERSONAL.sub("[hidden]", value) if isinstance(value, str) and key != "timestamp" else value
+        key: value if key == "timestamp" else _without_numbers(value)
         for key, value in event.items()
         if key not in _PERSONAL
     }
+
+
+def _without_numbers(value: object) -> object:
+    """Return `value`; as text, without what looks like a telephone number, unless it is plainly none."""
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < _LEAST_NUMBER):
+        return value
+    return _LOOKS_PERSONAL.sub(_hidden, value if isinstance(value, str) else str(value))
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return found["kept"] or "[hidden]"
+
+
+def traceback_without_messages(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say where an exception came from and of what kind it is, not what it says.
+
+    Messages of libraries quote what was sent: pydantic, SQLAlchemy and psycopg all do.
+    """
+    found = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        event["exception"] = "\n".join(_places(error))
+    return event
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    """Name the kind of an exception and the calls it passed through, then those of its causes."""
+    named: BaseException | None = error
+    while named is not None:
+        yield type(named).__qualname__
+        for frame in traceback.extract_tb(named.__traceback__, limit=-_MOST_FRAMES):
+            yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+        named = named.__cause__ or named.__context__
 
 
 def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
@@ -38,7 +82,7 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            traceback_without_messages,
             without_personal_data,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],

@@ -143,19 +143,26 @@ def test_a_traceback_does_not_say_what_the_error_says(lines: Lines) -> None:
     # A message of a library may quote what was sent: pydantic, SQLAlchemy and psycopg all do.
     try:
         try:
-            raise LookupError(PERSON)
+            raise LookupError(PERSON)  # noqa: TRY301 - a chain of errors is what is wanted
         except LookupError as error:
             raise ValueError(f"no agent named {PERSON}") from error
     except ValueError:
         logger("tests.seven").exception("failed")
 
     (line,) = lines()
-    assert PERSON not in json.dumps(line, ensure_ascii=False).replace(f"named {{{PERSON}}}", "")
+    assert PERSON not in json.dumps(line, ensure_ascii=False)
     assert ("LookupError" in line["exception"], "ValueError" in line["exception"]) == (True, True)
 
 
 @pytest.mark.parametrize(
-    "kept", [new_id_text(), "sha256:1234567890abcdef1234567890abcdef", "route=/v1/calls status=200", "0001", "ends on 2026-12-31."]
+    "kept",
+    [
+        new_id_text(),
+        "sha256:1234567890abcdef1234567890abcdef",
+        "route=/v1/calls status=200",
+        "0001",
+        "ends on 2026-12-31.",
+    ],
 )
 def test_what_is_no_number_stays(kept: str) -> None:
     assert without_personal_data(None, "", {"event": kept}) == {"event": kept}

@@ -130,6 +130,8 @@ def entry(connection: Connection) -> Connection:
         pytest.param("UPDATE do_not_call_entries SET blocked_through = blocked_through - 1", id="end earlier"),
         pytest.param("UPDATE do_not_call_entries SET blocked_through = '1900-01-01'", id="end long ago"),
         pytest.param("UPDATE do_not_call_entries SET blocked_from = blocked_from + interval '1 us'", id="begin later"),
+        pytest.param("UPDATE do_not_call_entries SET customer_id = NULL", id="whose it is forgotten"),
+        pytest.param("UPDATE do_not_call_entries SET customer_id = 'c-2'", id="another's"),
         pytest.param("DELETE FROM do_not_call_entries", id="delete the block"),
         pytest.param("DELETE FROM do_not_call_entries WHERE false", id="delete nothing"),
         pytest.param("DELETE FROM do_not_call_phones", id="delete its number"),

@@ -1,12 +1,13 @@
 """Real processes under load while the database stops, stalls or the API is killed. The host's zone is New York."""
 
 import signal
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -255,6 +256,23 @@ def test_an_api_told_to_stop_answers_what_it_took(site: Site, tmp_path: Path) ->
     assert status in {0, -signal.SIGTERM}
     assert [one for one in load.answers if one.status not in {200, 503}] == []
     assert site.missing_rows(load.allowed()) == set()
+
+
+def test_clients_that_send_their_bodies_slowly_keep_nobody_waiting(site: Site, stalled_api: Running) -> None:
+    head = (
+        f"POST /v1/call-checks/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.tokens['dialer']}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    ).encode()
+    with ExitStack() as stack, site.client(stalled_api) as client:
+        for _ in range(200):
+            opened = stack.enter_context(socket.create_connection(("127.0.0.1", stalled_api.port)))
+            opened.sendall(head)
+
+        found = {path: client.get(path, timeout=5).status_code for path in ("/healthz", "/readyz", "/v1/centres")}
+        checked = ask(client, CHECKS, CALL)
+
+    assert found == {"/healthz": 200, "/readyz": 200, "/v1/centres": 200}
+    assert checked.status == 200
 
 
 def test_the_zone_of_the_host_makes_no_difference(site: Site, stalled_api: Running) -> None:
