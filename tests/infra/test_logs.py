@@ -157,7 +157,7 @@ def test_a_traceback_does_not_say_what_the_error_says(lines: Lines) -> None:
 @pytest.mark.parametrize(
     "kept",
     [
-        new_id_text(),
+        pytest.param(new_id_text(), id="an id of ours"),
         "sha256:1234567890abcdef1234567890abcdef",
         "route=/v1/calls status=200",
         "0001",

@@ -264,6 +264,7 @@ def test_clients_that_send_their_bodies_slowly_keep_nobody_waiting(site: Site, s
         "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
     ).encode()
     with ExitStack() as stack, site.client(stalled_api) as client:
+        wait_until(lambda: ask(client, CHECKS, CALL).status == 200)  # the database was restarted by others
         for _ in range(200):
             opened = stack.enter_context(socket.create_connection(("127.0.0.1", stalled_api.port)))
             opened.sendall(head)
