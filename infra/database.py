@@ -52,6 +52,7 @@ def make_engine(
         max_overflow=max_overflow,
         pool_timeout=2,
         pool_pre_ping=pre_ping,
+        hide_parameters=True,  # errors are logged, and parameters may be personal
         connect_args={
             "application_name": application_name,
             "connect_timeout": 2,

@@ -54,6 +54,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             connection.commit()
         finally:
             connection.rollback()
+            connection.execute(text("RESET lock_timeout; RESET statement_timeout"))
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ONE_MIGRATOR_AT_A_TIME})
             connection.commit()
         return before, head_revision()

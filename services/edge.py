@@ -111,17 +111,24 @@ class Edge:
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         if scope["path"] == HOT_PATH and _IDEMPOTENCY_KEY not in headers:
-            await self._admit(scope, headers, receive, send)  # the queue takes as many as come
-        else:
-            async with self._places:
-                await self._admit(scope, headers, receive, send)
-
-    async def _admit(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        refusal = await self._refusal(scope, headers)
-        if refusal is not None:
-            await refusal.response()(scope, receive, send)
+            # The queue takes as many as come, and its tokens are known without asking the database.
+            refusal = await self._refusal(scope, headers)
+            await (
+                self._app(scope, _limited(receive), send) if refusal is None else _send(refusal, scope, receive, send)
+            )
             return
-        await self._app(scope, _limited(receive) if _is_limited(headers) else receive, send)
+        async with self._places:
+            refusal = await self._refusal(scope, headers)
+        if refusal is not None:
+            await _send(refusal, scope, receive, send)
+        elif not _is_limited(headers):
+            await self._app(scope, receive, send)  # an upload takes as long as its sender likes
+        elif (whole := await _received(_limited(receive))) is None:
+            await _send(_too_large(), scope, receive, send)
+        else:
+            # Only now does the request take a place: a body that comes slowly keeps nobody else waiting.
+            async with self._places:
+                await self._app(scope, whole, send)
 
     async def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Problem | None:
         """Return why the request goes no further; otherwise leave the actor on the scope."""
@@ -171,6 +178,28 @@ class Edge:
 def _is_limited(headers: dict[bytes, bytes]) -> bool:
     """Return whether the JSON limit holds: files have their own, applied while they are stored."""
     return not headers.get(b"content-type", b"").startswith(b"multipart/form-data")
+
+
+async def _send(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    await problem.response()(scope, receive, send)
+
+
+async def _received(receive: Receive) -> Receive | None:
+    """Take in the whole body, and return what gives it again; None if it is too large."""
+    messages = []
+    try:
+        while True:
+            messages.append(await receive())
+            if not messages[-1].get("more_body", False):
+                break
+    except HTTPException:
+        return None
+    messages.reverse()
+
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again
 
 
 def _limited(receive: Receive) -> Receive:

@@ -40,7 +40,6 @@ NEVER_REACHES_HTTP = {
     "compliance.import_chunks.ImportContendedError": "a job fails with it; its error is in the job's answer",
     "compliance.scrub_pair.SecondProcessError": "the scrub goes on in one process, or its job fails with it",
     "compliance.import_rows._BadCellError": "becomes a row of rejected.csv",
-    "compliance.import_writing.OvertakenError": "the job's own signal to read the list again",
     "compliance.legal.LawError": "the law's data are broken: the start fails",
     "compliance.legal.UnknownArticleError": "a rule cites what the law's data lack: tests of the law fail",
     "compliance.listed_phones.BrokenListError": "the cached copy of the list is made anew",

@@ -23,7 +23,8 @@ GUARDS = """
 -- A block may only grow: whatever writes, by whatever path, cannot shorten or delete it (art. 25(2)).
 CREATE FUNCTION do_not_call_never_shorter() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NEW.blocked_through < OLD.blocked_through OR NEW.blocked_from > OLD.blocked_from THEN
+  IF NEW.blocked_through < OLD.blocked_through OR NEW.blocked_from > OLD.blocked_from
+     OR NEW.customer_id IS DISTINCT FROM coalesce(OLD.customer_id, NEW.customer_id) THEN
     RAISE EXCEPTION 'a do-not-call block may not be shortened (art. 25(2)); entry %', OLD.entry_id
       USING ERRCODE = 'check_violation';
   END IF;
@@ -40,7 +41,7 @@ BEGIN
 END $$;
 CREATE TRIGGER kept_for_ever BEFORE DELETE OR TRUNCATE ON do_not_call_entries
   FOR EACH STATEMENT EXECUTE FUNCTION kept_for_ever();
-CREATE TRIGGER kept_for_ever BEFORE DELETE OR TRUNCATE ON do_not_call_phones
+CREATE TRIGGER kept_for_ever BEFORE DELETE OR UPDATE OR TRUNCATE ON do_not_call_phones
   FOR EACH STATEMENT EXECUTE FUNCTION kept_for_ever();
 CREATE TRIGGER kept_for_ever BEFORE DELETE OR UPDATE OR TRUNCATE ON do_not_call_events
   FOR EACH STATEMENT EXECUTE FUNCTION kept_for_ever();
