@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from infra.clock import Clock
 from infra.database import make_engine
@@ -62,28 +62,26 @@ class SharedApp:
         return made
 
 
+def make_tokens(connection: Connection) -> dict[str, str]:
+    """Return a token by role, each of an owner named like its role, live for ten years."""
+    life = timedelta(days=3660)
+    return {
+        role: create_token(connection, token_id=new_id(), role=Role(role), owner=role, now=NOON, life=life)
+        for role in ROLES
+    }
+
+
 @contextmanager
 def shared_app(
-    server: EmbeddedPostgres, template: str, data_dir: Path, *, clock: Clock = lambda: NOON, fill: bool = True
+    server: EmbeddedPostgres, template: str, data_dir: Path, *, clock: Clock = lambda: NOON
 ) -> Iterator[SharedApp]:
-    """Run the application at noon on a database of its own; `fill` it with the registers of `tests.gate_facts`."""
+    """Run the application at noon on a database of its own, with the registers of `tests.gate_facts`."""
     with fresh_database(server, template) as url:
         engine = make_engine(url, application_name="tests")
         app = create_app(Settings(data_dir=data_dir), database_url=url, clock=clock)
-        with TestClient(app, raise_server_exceptions=False) as running, engine.begin() as connection:
-            if fill:
+        with TestClient(app, raise_server_exceptions=False) as running:
+            with engine.begin() as connection:
                 write_registers(connection)
-            tokens = {
-                role: create_token(
-                    connection,
-                    token_id=new_id(),
-                    role=Role(role),
-                    owner=role,
-                    now=clock(),
-                    life=timedelta(days=3660),
-                )
-                for role in ROLES
-            }
-            connection.commit()
+                tokens = make_tokens(connection)
             yield SharedApp(app, engine, running, tokens)
         engine.dispose()

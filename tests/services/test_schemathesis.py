@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import schemathesis
@@ -17,10 +18,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
+from infra.settings import Settings
+from services.app import create_app
 from services.edge import OPEN_PATHS
+from tests.conftest import NOON
 from tests.services.role_table import roles_by_contract
-from tests.services.shared_app import SharedApp, published_document, shared_app
+from tests.services.shared_app import fresh_database, make_tokens, published_document
 
 # Left out: `positive_data_acceptance`, because rules between fields (a slot in the future, evidence that is there,
 # a cursor of this very query) cannot be said in a schema; `unsupported_method`, because `GET .../simulate` is the
@@ -50,17 +55,27 @@ schema = schemathesis.openapi.from_dict(document_without_security())
 schema.config.phases.coverage.unexpected_methods = set()
 
 
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    with shared_app(server, template, tmp_path_factory.mktemp("data"), fill=False) as running:
-        yield running
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go, and the tokens they carry, by role."""
+
+    session: ASGIClient
+    tokens: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def session(shared: SharedApp) -> Iterator[ASGIClient]:
-    with get_client(cast("Any", shared.app)) as client:
-        yield client
-    shutdown_lifespans()
+def target(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Give an application on an empty database; schemathesis itself starts it, and stops it after each test."""
+    with fresh_database(server, template) as url:
+        engine = make_engine(url, application_name="tests")
+        with engine.begin() as connection:
+            tokens = make_tokens(connection)
+        engine.dispose()
+        settings_here = Settings(data_dir=tmp_path_factory.mktemp("data"))
+        app: Any = create_app(settings_here, database_url=url, clock=lambda: NOON)
+        with get_client(app) as session:
+            yield Target(session, tokens)
+        shutdown_lifespans()
 
 
 @schema.parametrize()
@@ -72,12 +87,10 @@ def session(shared: SharedApp) -> Iterator[ASGIClient]:
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-def test_answers_are_as_documented_and_bad_data_are_refused(
-    case: "Case[Any]", shared: SharedApp, session: ASGIClient
-) -> None:
+def test_answers_are_as_documented_and_bad_data_are_refused(case: "Case[Any]", target: Target) -> None:
     path = case.operation.path
     may = set() if path in OPEN_PATHS else roles_by_contract(case.operation.method, path)
     role = next((one for one in PREFERRED if one in may), None)
-    headers = {} if role is None else {"Authorization": f"Bearer {shared.tokens[role]}"}
+    headers = {} if role is None else {"Authorization": f"Bearer {target.tokens[role]}"}
 
-    case.call_and_validate(base_url="http://testserver", session=session, headers=headers, checks=CHECKS)
+    case.call_and_validate(base_url="http://testserver", session=target.session, headers=headers, checks=CHECKS)
