@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 from compliance.policy import PolicyError
 from compliance.shanghai import SHANGHAI
 from infra import embedded_postgres
-from infra.clock import utc_now
+from infra.clock import clock_with_offset, utc_now
 from infra.database import libpq_url, make_engine
 from infra.logs import configure_logs
 from infra.migrate import migrate as run_migrations
@@ -67,7 +67,7 @@ def serve() -> None:
     configure_logs(settings.log_level)
     with database(settings) as url:
         try:
-            adopt_policy(make_state(settings, database_url=url, clock=utc_now))
+            adopt_policy(make_state(settings, database_url=url, clock=clock_with_offset(settings.clock_offset)))
         except (PolicyError, PolicyFileError) as error:
             fail(policy_refusal(error))
         uvicorn.run(
