@@ -1,11 +1,11 @@
 """What ties calls to one another: the contact limit of a person, and callback requests that serve once.
 
-Under a contact limit, the attempts of each person are counted under a lock; a callback request is locked
-when it is named. Locks and counts are statements of their own, in this order: one statement takes its
-snapshot before it waits, and would not see the calls of whoever held the lock before.
+Under a contact limit, the attempts on all numbers of a person are counted under the locks of these numbers; a
+callback request is locked when it is named. Locks and counts are statements of their own, in this order: one
+statement takes its snapshot before it waits, and would not see the calls of whoever held the lock before. These
+calls may bear a later instant than those decided here, whose clock was read before the wait: they count all the same.
 """
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,12 @@ from compliance.call_facts import CallbackRequest, Callee, Purpose
 from compliance.callee_facts import KnownPeople, NumberedCall
 from compliance.decision import Decision, Verdict
 from compliance.policy import ContactLimit, Policy
+from compliance.shanghai import SHANGHAI
 
-_PERSON_LOCKS = 256
-"""Persons share this many locks: a batch of 10,000 must fit into the server's lock table."""
+_NUMBER_LOCKS = 256
+"""Numbers share this many locks: a batch of 10,000 must fit into the server's lock table."""
 
-_LOCK_PERSONS = text(
+_LOCK_NUMBERS = text(
     "SELECT pg_advisory_xact_lock(7346202, bucket::integer) FROM unnest(:buckets) AS bucket"
 ).bindparams(bindparam("buckets", type_=ARRAY(BIGINT)))
 
@@ -67,36 +68,44 @@ class Dependencies:
         at: datetime,
         lock: bool,
     ) -> None:
+        """Read what the calls depend on; with `lock` they are about to be recorded, without it they use up nothing."""
         self._calls = calls
         self._at = at
+        self._lock = lock
         self._limit = policy.contact_limit
-        self._persons = [known.person_of(one) if self._is_limited(one) else None for one in calls]
-        self._callbacks = _read_callbacks(connection, calls, lock=lock)
-        self._attempts: dict[str, list[datetime]] = {}
+        self._named = [uuid_or_none(one.call.callback_request_id) for one in calls]
+        self._phones = [known.phones_of(one) if self._is_limited(one) else set() for one in calls]
+        self._callbacks = _read_callbacks(connection, {one for one in self._named if one is not None}, lock=lock)
+        self._attempts: dict[int, list[datetime]] = {}
         if self._limit is not None:
+            phones = {phone for theirs in self._phones for phone in theirs}
             if lock:
-                _lock_persons(connection, {person for person in self._persons if person is not None})
-            self._attempts = self._read_attempts(connection, known, self._limit)
-        self._uses = Counter(key for index in range(len(calls)) for key in self._keys(index))
+                _lock_numbers(connection, phones)
+            self._attempts = self._read_attempts(connection, phones, self._limit)
+        self._naming = Counter(self._named)
+        self._concerned = Counter(phone for phones in self._phones for phone in phones)
+        self._called = Counter(one.phone_digits for one, phones in zip(calls, self._phones, strict=True) if phones)
 
     def _is_limited(self, numbered: NumberedCall) -> bool:
         return self._limit is not None and numbered.number is not None and numbered.call.purpose is not Purpose.SERVICE
 
-    def _keys(self, index: int) -> list[tuple[str, str]]:
-        person, callback = self._persons[index], self._calls[index].call.callback_request_id
-        keys = [("person", person)] if person is not None else []
-        return [*keys, ("callback", callback)] if callback is not None else keys
-
     def is_shared(self, index: int) -> bool:
-        """Return whether the answer to this call depends on another of these calls."""
-        return any(self._uses[key] > 1 for key in self._keys(index))
+        """Return whether this call bears on another of these calls, or another on it.
+
+        One bears on the other when its number is one of the other's person, which need not hold the other way
+        round: of two people who share a number, one may have a second number that the other has not.
+        """
+        if self._named[index] is not None and self._naming[self._named[index]] > 1:
+            return True
+        is_concerned = self._concerned[self._calls[index].phone_digits or 0] > 1
+        return bool(self._phones[index]) and (is_concerned or sum(self._called[one] for one in self._phones[index]) > 1)
 
     def complete(self, index: int, callee: Callee) -> Callee:
         """Return `callee` with its attempts and its callback request as they now stand."""
-        person = self._persons[index]
-        if person is not None and self._attempts.get(person):
-            callee = replace(callee, attempts_at=tuple(sorted(self._attempts[person])))
-        callback = uuid_or_none(self._calls[index].call.callback_request_id)
+        attempts = sorted(at for phone in self._phones[index] for at in self._attempts.get(phone, ()))
+        if attempts:
+            callee = replace(callee, attempts_at=tuple(attempts))
+        callback = self._named[index]
         if callback is not None and callback in self._callbacks:
             callee = replace(callee, callback=self._callback_fact(callback, self._calls[index]))
         return callee
@@ -109,40 +118,35 @@ class Dependencies:
             created_at=stored.created_at,
             from_at=stored.from_at,
             to_at=stored.to_at,
-            used=stored.used_at is not None and stored.used_at <= self._at,
+            used=stored.used_at is not None and (self._lock or stored.used_at <= self._at),
         )
 
     def remember(self, index: int, decision: Decision) -> None:
         """Let the calls that follow see what this decision uses up."""
-        if decision.verdict is not Verdict.ALLOW:
+        if decision.verdict is not Verdict.ALLOW or not self._lock:
             return
-        person = self._persons[index]
-        if person is not None:
-            self._attempts.setdefault(person, []).append(self._at)
-        callback = uuid_or_none(self._calls[index].call.callback_request_id)
+        phone = self._calls[index].phone_digits
+        if self._phones[index] and phone is not None:
+            self._attempts.setdefault(phone, []).append(self._at)
+        callback = self._named[index]
         if decision.uses_callback and callback is not None:
             self._callbacks[callback] = replace(self._callbacks[callback], used_at=self._at)
 
     def _read_attempts(
-        self, connection: Connection, known: KnownPeople, limit: ContactLimit
-    ) -> dict[str, list[datetime]]:
-        persons_of: dict[int, set[str]] = defaultdict(set)
-        for numbered, person in zip(self._calls, self._persons, strict=True):
-            if person is not None:
-                for phone in known.phones_of(numbered):
-                    persons_of[phone].add(person)
+        self, connection: Connection, phones: Collection[int], limit: ContactLimit
+    ) -> dict[int, list[datetime]]:
         since = self._at - timedelta(hours=limit.per_hours)
-        found: dict[str, list[datetime]] = defaultdict(list)
-        for row in connection.execute(_ATTEMPTS, {"phones": sorted(persons_of), "since": since}):
-            for person in persons_of[row.phone_digits]:
-                found[person].append(row.at)
+        found: dict[int, list[datetime]] = defaultdict(list)
+        for row in connection.execute(_ATTEMPTS, {"phones": sorted(phones), "since": since}):
+            if row.at <= self._at:
+                found[row.phone_digits].append(row.at.astimezone(SHANGHAI))
+            elif self._lock:
+                # Whoever held the lock before us read the clock after us. A simulation knows nothing of later calls.
+                found[row.phone_digits].append(self._at)
         return found
 
 
-def _read_callbacks(
-    connection: Connection, calls: Sequence[NumberedCall], *, lock: bool
-) -> dict[UUID, _StoredCallback]:
-    ids = {parsed for one in calls if (parsed := uuid_or_none(one.call.callback_request_id))}
+def _read_callbacks(connection: Connection, ids: Collection[UUID], *, lock: bool) -> dict[UUID, _StoredCallback]:
     if not ids:
         return {}
     rows = connection.execute(_CALLBACKS_LOCKED if lock else _CALLBACKS, {"ids": sorted(ids)})
@@ -152,11 +156,10 @@ def _read_callbacks(
     }
 
 
-def _lock_persons(connection: Connection, persons: Collection[str]) -> None:
-    """Hold the locks of these persons until the transaction ends, in an order that cannot deadlock."""
-    digests = (hashlib.blake2b(person.encode(), digest_size=4).digest() for person in persons)
-    buckets = {int.from_bytes(digest) % _PERSON_LOCKS for digest in digests}
-    connection.execute(_LOCK_PERSONS, {"buckets": sorted(buckets)})
+def _lock_numbers(connection: Connection, phones: Collection[int]) -> None:
+    """Hold the locks of these numbers until the transaction ends, in an order that cannot deadlock."""
+    buckets = {phone % _NUMBER_LOCKS for phone in phones}
+    connection.execute(_LOCK_NUMBERS, {"buckets": sorted(buckets)})
 
 
 def uuid_or_none(value: str | None) -> UUID | None:

@@ -120,11 +120,6 @@ class KnownPeople:
                 phones.update(version.phone_digits)
         return phones
 
-    def person_of(self, numbered: NumberedCall) -> str:
-        """Return a name for the person called, the same for all of the person's numbers."""
-        known = [customer_id for customer_id in self.customers_of(numbered) if customer_id in self.customers]
-        return min(known) if known else str(numbered.phone_digits)
-
 
 def read_known_people(
     connection: Connection, calls: Sequence[NumberedCall], *, as_of: datetime | None = None
