@@ -28,14 +28,20 @@ _BLOCKS_NOW = """
       FROM do_not_call_phones p JOIN do_not_call_entries e USING (entry_id)
      WHERE p.phone_digits = ANY(:phones) AND e.released_at IS NULL"""
 
+# The end that a refusal's event names is the entry's, to which a later refusal that was entered earlier may have
+# added; what the refusal itself demanded stands in its details. An entry that binds again has its longest end.
 _REFUSALS_AS_OF = """
       LATERAL (
-        SELECT min(least(h.refused_at, h.recorded_at)) AS blocked_from, max(h.blocked_through) AS blocked_through
-          FROM do_not_call_events h
-         WHERE h.entry_id = e.entry_id AND h.kind = 'refusal' AND least(h.refused_at, h.recorded_at) <= :as_of
-           AND NOT EXISTS (SELECT 1 FROM do_not_call_events r
-                            WHERE r.entry_id = e.entry_id AND r.kind = 'release'
-                              AND r.recorded_at <= :as_of AND r.recorded_at >= h.recorded_at)) v"""
+        SELECT min(h.blocked_from) FILTER (WHERE h.binds) AS blocked_from,
+               CASE WHEN bool_or(h.binds) THEN max(h.through) END AS blocked_through
+          FROM (SELECT least(f.refused_at, f.recorded_at) AS blocked_from,
+                       coalesce((f.details ->> 'demanded_through')::date, f.blocked_through) AS through,
+                       NOT EXISTS (SELECT 1 FROM do_not_call_events r
+                                    WHERE r.entry_id = e.entry_id AND r.kind = 'release'
+                                      AND r.recorded_at <= :as_of AND r.recorded_at >= f.recorded_at) AS binds
+                  FROM do_not_call_events f
+                 WHERE f.entry_id = e.entry_id AND f.kind = 'refusal'
+                   AND least(f.refused_at, f.recorded_at) <= :as_of) h) v"""
 
 _BLOCKS_AS_OF = f"""
     SELECT 'block' AS kind, p.phone_digits, NULL::text AS name, e.entry_id, v.blocked_from, v.blocked_through,

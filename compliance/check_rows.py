@@ -186,6 +186,9 @@ _SUPERSEDED = text("""
          SELECT p.entry_id FROM customer_phones mine JOIN customer_phones theirs USING (customer_id)
            JOIN do_not_call_phones p ON p.phone_digits = theirs.phone_digits WHERE mine.phone_digits = :phone
          UNION
+         SELECT p.entry_id FROM customer_phones named JOIN do_not_call_phones p USING (phone_digits)
+          WHERE named.customer_id = :customer
+         UNION
          SELECT e.entry_id FROM customer_phones mine JOIN do_not_call_entries e USING (customer_id)
           WHERE mine.phone_digits = :phone
          UNION

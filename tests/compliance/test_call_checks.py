@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, func, insert, select, text
 
+from compliance.block_entries import BlockSource
+from compliance.block_list import Refusal, block_person
+from compliance.block_release import release_entry, release_payload
 from compliance.call_checks import Gate, check_calls, simulate_calls
 from compliance.call_facts import ProposedCall, Purpose
 from compliance.check_rows import BrokenCheckError, JudgedCall, UnknownCheckError, read_check, replay
@@ -171,6 +174,48 @@ def test_simulation_knows_a_block_from_its_refusal_on_even_if_entered_later(
     [judged] = simulate_calls(connection, [ALLOWED], policy=None, calendar=CALENDAR, at=at, now=NOON)
 
     assert ("do_not_call" in codes(judged)) is is_denied
+
+
+def refuse(connection: Connection, refused_at: datetime, *, months: int = 6) -> UUID:
+    refusal = Refusal(phone_e164="+8613800138000", source=BlockSource.CALL, refused_at=refused_at, months=months)
+    return block_person(connection, refusal, block_months=6, person="tests", now=NOON).entry.entry_id
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        pytest.param(datetime(2026, 3, 2, 4, tzinfo=UTC), "2026-07-03T00:00:00+08:00", id="in the first block"),
+        pytest.param(datetime(2026, 8, 3, 4, tzinfo=UTC), None, id="between the blocks"),
+        pytest.param(datetime(2026, 9, 2, 4, tzinfo=UTC), "2027-03-12T00:00:00+08:00", id="in the second block"),
+    ],
+)
+def test_simulation_knows_no_refusal_before_it_was_made_in_whatever_order_they_were_entered(
+    connection: Connection, at: datetime, until: str | None
+) -> None:
+    write_registers(connection)
+    refuse(connection, datetime(2026, 9, 1, 4, tzinfo=UTC))
+    refuse(connection, datetime(2026, 1, 2, 4, tzinfo=UTC))
+
+    [judged] = simulate(connection, ALLOWED, at=at)
+
+    assert [one.until.isoformat() for one in judged.decision.reasons if one.until] == ([until] if until else [])
+
+
+def test_simulation_keeps_the_longer_end_of_an_entry_that_was_released_and_binds_again(connection: Connection) -> None:
+    write_registers(connection)
+    entry_id = refuse(connection, NOON - timedelta(days=9), months=24)
+    asked = release_payload(connection, entry_id, reason="asked", evidence={}, now=NOON)
+    release_entry(connection, asked, person="tests", now=NOON + timedelta(days=1))
+    [released] = simulate(connection, ALLOWED, at=NOON + timedelta(days=2))
+    refusal = Refusal(phone_e164="+8613800138000", source=BlockSource.CALL, refused_at=NOON + timedelta(days=3))
+    block_person(connection, refusal, block_months=6, person="tests", now=NOON + timedelta(days=3))
+
+    [again] = simulate(connection, ALLOWED, at=NOON + timedelta(days=4))
+    [now] = check(connection, ALLOWED, now=NOON + timedelta(days=4))
+
+    assert released.decision.verdict is Verdict.ALLOW
+    assert again.decision.reasons == now.decision.reasons
+    assert [one.until.isoformat() for one in now.decision.reasons if one.until] == ["2028-11-25T00:00:00+08:00"]
 
 
 def test_simulation_records_nothing_and_uses_nothing_up(connection: Connection) -> None:
@@ -419,6 +464,17 @@ def test_a_refusal_filed_while_an_allow_is_valid_supersedes_it(connection: Conne
     write_registers(connection)
     [judged] = check(connection, ALLOWED)
     block(connection, 8613800138000, refused_at=NOON + timedelta(seconds=20), through=date(2027, 5, 23))
+
+    stored = read_check(connection, UUID(judged.check_id))
+
+    assert stored.superseded_at == NOON + timedelta(seconds=20)
+
+
+def test_a_refusal_on_another_number_of_the_customer_named_supersedes_an_allow(connection: Connection) -> None:
+    write_registers(connection)
+    put_customer(connection, "customer-a", 8613800138001)
+    [judged] = check(connection, to("13700137000", customer_id="customer-a"))
+    block(connection, 8613800138001, refused_at=NOON + timedelta(seconds=20), through=date(2027, 5, 23))
 
     stored = read_check(connection, UUID(judged.check_id))
 
