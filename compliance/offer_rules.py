@@ -109,7 +109,8 @@ def _participating(case: Case, days: Sequence[date | None], day: date) -> Answer
         return undetermined(next_day_of(days, day))
     if insurer is None:
         return refuse(PARTICIPATING_TOO_EARLY, next_day_of(days, day))
-    since = centre.telesales_since or insurer.telesales_since
+    # It is the insurer who must have sold by telephone for so long: an agency's own years for others do not count.
+    since = max((day for day in (centre.telesales_since, insurer.telesales_since) if day is not None), default=None)
     penalties = [*insurer.major_penalties_on, *(centre.major_penalties_on or ())]
     years = in_force(CLEAN_YEARS, day).number
     starts = [since, *penalties]
