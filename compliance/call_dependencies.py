@@ -115,9 +115,9 @@ class Dependencies:
         return CallbackRequest(
             callback_request_id=str(callback_request_id),
             for_this_callee=stored.phone_digits == numbered.phone_digits,
-            created_at=stored.created_at,
-            from_at=stored.from_at,
-            to_at=stored.to_at,
+            created_at=stored.created_at.astimezone(SHANGHAI),
+            from_at=stored.from_at.astimezone(SHANGHAI),
+            to_at=stored.to_at.astimezone(SHANGHAI),
             used=stored.used_at is not None and (self._lock or stored.used_at <= self._at),
         )
 

@@ -19,7 +19,7 @@ from compliance.call_facts import Block, Callee, ProposedCall, RegionSource
 from compliance.customers import CustomerVersion, customer_on, read_customers
 from compliance.do_not_call import PERMANENT, first_callable
 from compliance.phone_numbers import PhoneNumber
-from compliance.shanghai import shanghai_day
+from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.working_days import Calendar
 
 _BLOCKS_NOW = """
@@ -173,7 +173,7 @@ def _block(rows: Sequence[_BlockRow], *, calendar: Calendar) -> Block:
     through = max(row.blocked_through for row in rows)
     return Block(
         entry_ids=tuple(sorted({str(row.entry_id) for row in rows})),
-        blocked_from=min(row.blocked_from for row in rows),
+        blocked_from=min(row.blocked_from for row in rows).astimezone(SHANGHAI),
         first_callable_on=None if through == PERMANENT else first_callable(through, calendar).on,
     )
 

@@ -34,6 +34,7 @@ from compliance.phone_numbers import normalise_caller
 from compliance.policy import Policy
 from compliance.policy_store import policy_in_force
 from compliance.register_tables import overlays, register_counters, register_versions
+from compliance.shanghai import SHANGHAI
 
 V = TypeVar("V", bound=Version)
 Rows = Mapping[str, tuple[V, ...]]
@@ -221,8 +222,8 @@ def _read_overlays(connection: Connection, *, ending_after: datetime | None) -> 
             name=row.name,
             kind=row.kind,
             regions=None if row.regions is None else tuple(row.regions),
-            from_at=row.from_at,
-            to_at=row.end_at,
+            from_at=row.from_at.astimezone(SHANGHAI),
+            to_at=row.end_at.astimezone(SHANGHAI),
         )
         for row in connection.execute(statement.order_by(columns.overlay_id))
     )

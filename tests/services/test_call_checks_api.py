@@ -232,6 +232,22 @@ def test_a_check_is_read_again_with_its_facts_and_replays(dialer: TestClient, cl
     assert (replayed["same"], replayed["decision"]) == (True, "allow")
 
 
+def test_the_instants_of_the_facts_carry_the_offset_of_shanghai_too(dialer: TestClient, client_for: ClientFor) -> None:
+    slot = {"from": "2026-11-23T21:15:00+08:00", "to": "2026-11-23T21:45:00+08:00"}
+    asked = {"phone": CALL["callee"], "evidence": {"document": "D-1"}, **slot}
+    callback = dialer.post("/v1/callback-requests", json=asked).json()["callback_request_id"]
+    closure = {"name": "台风", "kind": "emergency", "regions": ["350000"], "reason": "typhoon", **slot}
+    assert client_for("officer").post("/v1/overlays", json=closure).status_code == 201
+    assert dialer.post("/v1/do-not-call", json={"phone": CALL["callee"]}).status_code == 201
+
+    check_id = dialer.post(URL, json={**CALL, "callback_request_id": callback}).json()["check_id"]
+    facts = dialer.get(f"{URL}/{check_id}").json()["facts"]
+
+    assert facts["callee"]["block"]["blocked_from"] == "2026-11-23T12:00:00+08:00"
+    assert (facts["callee"]["callback"]["from_at"], facts["callee"]["callback"]["to_at"]) == tuple(slot.values())
+    assert facts["calling_side"]["overlays"][0]["from_at"] == slot["from"]
+
+
 def test_an_unknown_check_is_404_and_a_malformed_id_422(dialer: TestClient) -> None:
     assert dialer.get(f"{URL}/01a20951-105f-70d7-b2ae-2a5916dca676").status_code == 404
     assert dialer.get(f"{URL}/nonsense").status_code == 422
