@@ -7,7 +7,7 @@ spaces, as `msgspec` writes it); each decision names it by that digest.
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, cast
 from uuid import UUID
@@ -23,7 +23,7 @@ from compliance.decision import Decision, Reason, Verdict
 from compliance.policy import Policy
 from compliance.policy_store import policy_by_digest
 from compliance.register_book import RecordedSide
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.tables import call_checks, calling_sides
 
 _COPY = """COPY call_checks (check_id, actor, purpose, phone_digits, call, callee_facts, region, side_digest,
@@ -33,6 +33,9 @@ _WRITE_SIDE = text(
     "INSERT INTO calling_sides (side_digest, facts, recorded_at) VALUES (:digest, :facts, :now)"
     " ON CONFLICT (side_digest) DO NOTHING"
 )
+
+
+_LONGEST_FILING = timedelta(hours=1)
 
 
 class UnknownCheckError(LookupError):
@@ -177,9 +180,14 @@ def _escaped(value: str) -> str:
     return value
 
 
+# A refusal recorded before the check, and in force at it, would have denied it: it was still being filed then, its
+# clock read but its transaction not committed. Such filing may take as long as the import of a whole list.
 _SUPERSEDED = text("""
-    SELECT min(h.recorded_at) FROM do_not_call_events h
-     WHERE h.kind = 'refusal' AND h.recorded_at > :checked_at AND h.recorded_at < :valid_until
+    SELECT min(greatest(h.recorded_at, :checked_at)) FROM do_not_call_events h
+     WHERE h.kind = 'refusal' AND h.recorded_at > :earliest AND h.recorded_at < :valid_until
+       AND (h.recorded_at > :checked_at OR (h.blocked_through >= :checked_on AND NOT EXISTS (
+         SELECT FROM do_not_call_events r WHERE r.entry_id = h.entry_id AND r.kind = 'release'
+            AND r.recorded_at BETWEEN h.recorded_at AND :checked_at)))
        AND h.entry_id IN (
          SELECT entry_id FROM do_not_call_phones WHERE phone_digits = :phone
          UNION
@@ -199,10 +207,14 @@ def superseded_at(connection: Connection, judged: JudgedCall) -> datetime | None
     """Return when a refusal, filed while the allow was valid, ended it; None if none did."""
     if judged.decision.valid_until is None or judged.callee.phone_e164 is None:
         return None
+    # Service of a policy holder was allowed whatever refusals were known.
+    filing = timedelta() if judged.call.purpose is Purpose.SERVICE else _LONGEST_FILING
     found: datetime | None = connection.execute(
         _SUPERSEDED,
         {
+            "earliest": judged.at - filing,
             "checked_at": judged.at,
+            "checked_on": shanghai_day(judged.at),
             "valid_until": judged.decision.valid_until,
             "phone": int(judged.callee.phone_e164),
             "customer": judged.call.customer_id,

@@ -34,6 +34,7 @@ from tests.conftest import NOON
 from tests.gate_facts import CALL, LONG_AGO, write_registers
 
 ALLOWED = ProposedCall(**{**CALL, "purpose": Purpose.SALES})
+ALLOWED_PHONE = "+8613800138000"
 CALENDAR = package_calendar()
 
 
@@ -177,7 +178,7 @@ def test_simulation_knows_a_block_from_its_refusal_on_even_if_entered_later(
 
 
 def refuse(connection: Connection, refused_at: datetime, *, months: int = 6) -> UUID:
-    refusal = Refusal(phone_e164="+8613800138000", source=BlockSource.CALL, refused_at=refused_at, months=months)
+    refusal = Refusal(phone_e164=ALLOWED_PHONE, source=BlockSource.CALL, refused_at=refused_at, months=months)
     return block_person(connection, refusal, block_months=6, person="tests", now=NOON).entry.entry_id
 
 
@@ -207,7 +208,7 @@ def test_simulation_keeps_the_longer_end_of_an_entry_that_was_released_and_binds
     asked = release_payload(connection, entry_id, reason="asked", evidence={}, now=NOON)
     release_entry(connection, asked, person="tests", now=NOON + timedelta(days=1))
     [released] = simulate(connection, ALLOWED, at=NOON + timedelta(days=2))
-    refusal = Refusal(phone_e164="+8613800138000", source=BlockSource.CALL, refused_at=NOON + timedelta(days=3))
+    refusal = Refusal(phone_e164=ALLOWED_PHONE, source=BlockSource.CALL, refused_at=NOON + timedelta(days=3))
     block_person(connection, refusal, block_months=6, person="tests", now=NOON + timedelta(days=3))
 
     [again] = simulate(connection, ALLOWED, at=NOON + timedelta(days=4))
@@ -468,6 +469,38 @@ def test_a_refusal_filed_while_an_allow_is_valid_supersedes_it(connection: Conne
     stored = read_check(connection, UUID(judged.check_id))
 
     assert stored.superseded_at == NOON + timedelta(seconds=20)
+
+
+def test_a_refusal_that_was_being_filed_during_the_check_supersedes_it_from_its_beginning(engine: Engine) -> None:
+    refusal = Refusal(phone_e164=ALLOWED_PHONE, source=BlockSource.CALL, refused_at=NOON)
+    with engine.begin() as connection:
+        write_registers(connection)
+    with engine.begin() as filing:
+        block_person(filing, refusal, block_months=6, person="tests", now=NOON)
+        with engine.begin() as connection:
+            [judged] = check(connection, ALLOWED, now=NOON + timedelta(seconds=1))
+
+    with engine.begin() as connection:
+        stored = read_check(connection, UUID(judged.check_id))
+
+    assert judged.decision.verdict is Verdict.ALLOW
+    assert stored.superseded_at == NOON + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("is_released", [True, False], ids=["released", "over"])
+def test_a_refusal_that_no_longer_bound_at_the_check_does_not_supersede_it(
+    connection: Connection, *, is_released: bool
+) -> None:
+    write_registers(connection)
+    entry_id = refuse(connection, NOON if is_released else NOON - timedelta(days=300))
+    if is_released:
+        asked = release_payload(connection, entry_id, reason="asked", evidence={}, now=NOON)
+        release_entry(connection, asked, person="tests", now=NOON + timedelta(seconds=1))
+
+    [judged] = check(connection, ALLOWED, now=NOON + timedelta(seconds=2))
+
+    assert judged.decision.verdict is Verdict.ALLOW
+    assert read_check(connection, UUID(judged.check_id)).superseded_at is None
 
 
 def test_a_refusal_on_another_number_of_the_customer_named_supersedes_an_allow(connection: Connection) -> None:
