@@ -108,6 +108,8 @@ class Agent(Version):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerNumber(Version):
     caller_number_id: str
+    phone: str
+    """The number of this version in E.164: a row may have had another one before."""
     centre_id: str | None
     in_use_from: date
     retired_on: date | None = None
@@ -160,7 +162,7 @@ class CallingSide:
 
     An empty tuple means that the id was given and is unknown, or was not given: `ProposedCall` tells which.
     `caller_number_e164` is the caller number in normal form, None if absent or not a telephone number.
-    `caller_numbers` holds the versions of the *one* register row of that number (empty: not registered).
+    `caller_numbers` holds one version list per register row that ever had that number (empty: not registered).
     `scripts` holds one version list per script row of the product and sales mode in question.
     `asked` are the ids as sent, with an empty callee; rules do not read it. It lets a stored decision name them once.
     """

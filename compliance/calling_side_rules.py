@@ -109,7 +109,7 @@ def _number_days(row: Sequence[CallerNumber], version: CallerNumber | None) -> l
 
 
 def _number_outcome(case: Case, number: CallerNumber | None, day: date) -> Outcome:
-    if number is None or not _is_in_use(number, day):
+    if number is None or number.phone != case.facts.side.caller_number_e164 or not _is_in_use(number, day):
         return Outcome.REFUSE
     if not is_centre_known(case):
         return Outcome.UNDETERMINED

@@ -75,7 +75,13 @@ AGENT = Agent(
     certified_through=date(2026, 12, 31),
     participating_trained_on=FIRST_DAY,
 )
-NUMBER = CallerNumber(effective_from=FIRST_DAY, caller_number_id="n1", centre_id=None, in_use_from=date(2025, 1, 1))
+NUMBER = CallerNumber(
+    effective_from=FIRST_DAY,
+    caller_number_id="n1",
+    phone="+864008000000",
+    centre_id=None,
+    in_use_from=date(2025, 1, 1),
+)
 PRODUCT = Product(effective_from=FIRST_DAY, product_code="p1", type=ProductType.ORDINARY)
 SCRIPT = Script(
     effective_from=FIRST_DAY,

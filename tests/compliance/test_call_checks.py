@@ -120,6 +120,19 @@ def test_a_register_change_counts_for_the_next_decision_of_the_same_process(conn
     assert codes(after) == {"centre_not_open"}
 
 
+def test_a_caller_number_that_its_owner_changed_is_no_longer_registered(connection: Connection) -> None:
+    write_registers(connection)
+    other = {"phone": "+864008123124", "in_use_from": "2026-11-23"}
+    change = Change(fields=other, effective_from=NOON.date())
+    amend_row(connection, Register.CALLER_NUMBERS, "number-1", change, person="tests", now=NOON)
+
+    old, new = check(connection, ALLOWED, to("13800138000", caller_number="4008123124"))
+    [before] = simulate(connection, ALLOWED, at=NOON - timedelta(days=1))
+
+    assert codes(old) == {"caller_number_not_registered"}
+    assert new.decision.verdict is before.decision.verdict is Verdict.ALLOW
+
+
 def test_a_blocked_number_is_denied_until_its_first_callable_morning(connection: Connection) -> None:
     write_registers(connection)
     block(connection, 8613800138000, refused_at=NOON - timedelta(hours=1), through=date(2027, 5, 23))
