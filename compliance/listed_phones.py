@@ -137,15 +137,31 @@ def seconds_at(at: datetime) -> int:
 
 def listed_phones(phones: Phones, through: Days, refused: Instants) -> ListedPhones:
     """Return the arrays as a list, in order; no number may occur twice."""
-    order = np.argsort(phones)
-    return _listed(phones[order], through[order], refused[order])
+    return listed_columns([phones, through, refused])
+
+
+def listed_columns(columns: list[Any]) -> ListedPhones:
+    """Return the columns phones, through and refused as a list, in order; they are taken out of `columns`.
+
+    Each column is let go as soon as it stands in order: of the millions of a whole list, two copies are many.
+    """
+    order = np.argsort(columns[0])
+    phones = columns.pop(0)[order]
+    through = columns.pop(0)[order]
+    refused = columns.pop(0)[order]
+    return _listed(phones, through, refused)
 
 
 def _listed(phones: Phones, through: Days, refused: Instants) -> ListedPhones:
     bits = _BITS_OF_ALL - len(phones).bit_length()
-    starts = np.searchsorted(_buckets_of(phones, bits), np.arange(_bucket_count(bits) + 1)).astype(np.int32)
     latest = int(refused.max()) if len(refused) else 0
-    return ListedPhones(phones, through, refused, starts, bits, latest)
+    return ListedPhones(phones, through, refused, _starts(phones, bits), bits, latest)
+
+
+def _starts(phones: Phones, bits: int) -> NDArray[np.int32]:
+    """Return where each bucket begins among `phones`, ascending, and at last where all end; see `_buckets_of`."""
+    firsts = _FIRST_BUCKETED + (np.arange(_bucket_count(bits) - 1) << bits)
+    return np.concatenate(([0], np.searchsorted(phones, firsts), [len(phones)])).astype(np.int32)
 
 
 def _bucket_count(bits: int) -> int:

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from psycopg import sql
@@ -34,7 +35,7 @@ from compliance.listed_phones import (
     decode,
     encode,
     from_rows,
-    listed_phones,
+    listed_columns,
     merged,
 )
 from infra.binary_copy import BIGINT, DATE, TIMESTAMPTZ, copy_out, driver_connection
@@ -117,7 +118,8 @@ def file_listed_phones(engine: Engine, cache_dir: Path) -> FiledPhones:
         stamp = _stamp_of(connection)
         filed = None  # The old file's pages are let go before the new ones are counted.
         _write_file(cache_dir, encode(listed, stamp))
-    return FiledPhones(listed, stamp)
+        # Pages of the file, unlike the arrays in memory, are shared with a second process and can be let go of.
+        return _read_file(cache_dir) or FiledPhones(listed, stamp)
 
 
 def see_changes(connection: Connection, filed: FiledPhones) -> PhoneSnapshot:
@@ -209,6 +211,13 @@ def _changed_since(connection: Connection, stamp: Stamp) -> str:
 def _read_list(connection: Connection, condition: str) -> ListedPhones:
     connection.execute(_WITH_MEMORY)
     pieces = [from_rows(rows) for rows in copy_out(connection, _LISTED + condition, _COLUMNS)]
-    phones, through, refused = (np.concatenate(column) for column in zip(*pieces, strict=True))
-    del pieces
-    return listed_phones(phones, through, refused)
+    columns = [list(column) for column in zip(*pieces, strict=True)]
+    pieces.clear()
+    return listed_columns([_joined(column) for column in columns])
+
+
+def _joined(pieces: list[Any]) -> Any:  # noqa: ANN401 - arrays of one kind, whichever
+    """Return the pieces as one array, and let them go."""
+    joined = np.concatenate(pieces)
+    pieces.clear()
+    return joined

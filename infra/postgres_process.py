@@ -87,7 +87,7 @@ def stop_process(process: psutil.Process, within_s: float) -> None:
     steps = (
         (signal.SIGINT, within_s - 2 * last_resorts_s),
         (signal.SIGQUIT, last_resorts_s),
-        (signal.SIGKILL, last_resorts_s),
+        (signal.SIGKILL, max(last_resorts_s, 1.0)),  # it works at once, but not in no time
     )
     for kind, patience_s in steps:
         with suppress(psutil.NoSuchProcess):

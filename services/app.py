@@ -9,6 +9,7 @@ from anyio import to_thread
 from celery import Celery
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.call_checks import Gate
@@ -74,17 +75,17 @@ def _wake(celery: Celery, job_id: UUID) -> None:
         log.warning("wake_failed", error=type(error).__name__)
 
 
-def adopt_policy(state: AppState) -> None:
+def adopt_policy(engine: Engine, settings: Settings, clock: Clock) -> None:
     """Put the policy named by the settings in force, or the legal floor when none is named.
 
     Raises:
         PolicyError: the file is looser than the law; the start stops.
         PolicyFileError: the file cannot be read.
     """
-    text = read_policy_file(state.settings.policy_file)
+    text = read_policy_file(settings.policy_file)
     try:
-        with state.engine.begin() as connection:
-            adopt_start_policy(connection, text, policy_id=new_id(), now=state.clock())
+        with engine.begin() as connection:
+            adopt_start_policy(connection, text, policy_id=new_id(), now=clock())
     except SQLAlchemyError as error:
         # Checks answer "deny" until the database is back; its stored policy is in force then.
         log.warning("policy_not_adopted", error=type(error).__name__)
@@ -96,7 +97,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await to_thread.run_sync(adopt_policy, state)
+        await to_thread.run_sync(adopt_policy, state.engine, settings, state.clock)
         await to_thread.run_sync(normalise, "13800138000")  # reads number ranges now, not in the first call
         spare_the_collector()
         state.check_queue.start()

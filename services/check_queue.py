@@ -58,7 +58,14 @@ class CheckQueue:
         self._watch: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to answer; called on the event loop."""
+        """Begin to answer; called on the event loop, once.
+
+        Raises:
+            RuntimeError: it has been started before.
+        """
+        if self._thread is not None:
+            msg = "the queue has been started before; a second thread would decide checks out of order"
+            raise RuntimeError(msg)
         self._loop = asyncio.get_running_loop()
         self._thread = Thread(target=self._work, name="check-queue", daemon=True)
         self._thread.start()

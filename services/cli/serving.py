@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 from compliance.policy import PolicyError
 from compliance.shanghai import SHANGHAI
 from infra import embedded_postgres
-from infra.clock import clock_with_offset, utc_now
+from infra.clock import Clock, clock_with_offset, utc_now
 from infra.database import libpq_url, make_engine
 from infra.logs import configure_logs
 from infra.migrate import migrate as run_migrations
@@ -28,7 +28,7 @@ from infra.settings import Settings, child_environment
 from infra.supervisor import Child
 from infra.supervisor import run as supervise
 from services import all_tables
-from services.app import adopt_policy, create_app, make_state
+from services.app import adopt_policy, create_app
 from services.cli.terminal import BAD_USAGE, JsonFlag, database, fail, faults_explained, say, settings_or_exit, show
 from services.demo.load import is_loaded, load_demo
 from services.policy_file import PolicyFileError
@@ -66,10 +66,9 @@ def serve() -> None:
     settings = settings_or_exit()
     configure_logs(settings.log_level)
     with database(settings) as url:
-        try:
-            adopt_policy(make_state(settings, database_url=url, clock=clock_with_offset(settings.clock_offset)))
-        except (PolicyError, PolicyFileError) as error:
-            fail(policy_refusal(error))
+        engine = make_engine(url, application_name="telesales-start")
+        _adopt_policy(engine, settings, clock_with_offset(settings.clock_offset))
+        engine.dispose()
         uvicorn.run(
             create_app(settings, database_url=url),
             host=settings.host,
@@ -82,6 +81,14 @@ def serve() -> None:
             log_config=None,
             timeout_graceful_shutdown=5,
         )
+
+
+def _adopt_policy(engine: Engine, settings: Settings, clock: Clock) -> None:
+    """Put the start's policy in force, or end this process naming every offence."""
+    try:
+        adopt_policy(engine, settings, clock)
+    except (PolicyError, PolicyFileError) as error:
+        fail(policy_refusal(error))
 
 
 def policy_refusal(error: Exception) -> str:
@@ -159,11 +166,7 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         _, revision = run_migrations(engine)
         say(f"the database is at migration {revision}")
         offset = _fix_clock(settings, engine)
-        shifted = settings.model_copy(update={"clock_offset_ms": round(offset / timedelta(milliseconds=1))})
-        try:
-            adopt_policy(make_state(shifted, database_url=url, clock=lambda: utc_now() + offset))
-        except (PolicyError, PolicyFileError) as error:
-            fail(policy_refusal(error))
+        _adopt_policy(engine, settings, clock_with_offset(offset))
         if settings.database_url is None:
             # Up to the demo clock and not beyond: a second start at the same instant is then not "too early".
             _load_demo(settings, engine, now=settings.demo_clock or utc_now())

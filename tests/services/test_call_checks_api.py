@@ -284,3 +284,21 @@ def test_a_commit_that_fails_answers_503_with_deny_and_leaves_no_row(dialer: Tes
         assert json.loads(response.content)["decision"] == "deny"
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(call_checks)).scalar_one() == 0
+
+
+def test_a_check_is_answered_when_its_pooled_connection_has_died_since_the_last(
+    dialer: TestClient, engine: Engine
+) -> None:
+    first = dialer.post(URL, json=CALL)
+    with engine.begin() as connection:
+        ended = connection.execute(
+            text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = :name AND datname = current_database()"),
+            {"name": "telesales-gate"},
+        ).scalars()
+        assert list(ended) == [True]
+
+    second = dialer.post(URL, json=CALL)
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json()["check_id"] != second.json()["check_id"]

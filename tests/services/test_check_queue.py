@@ -135,3 +135,16 @@ def test_stopping_refuses_what_still_waits() -> None:
 
     assert all(isinstance(one, bytes | QueueUnavailableError) for one in found)
     assert len(found) == 2
+
+
+def test_a_queue_starts_once() -> None:
+    async def scenario() -> None:
+        queue = CheckQueue(echo)
+        queue.start()
+        try:
+            with pytest.raises(RuntimeError, match="started before"):
+                queue.start()
+        finally:
+            queue.stop()
+
+    asyncio.run(scenario())

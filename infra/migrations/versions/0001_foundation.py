@@ -239,9 +239,15 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_do_not_call_entries")),
-        sa.UniqueConstraint("customer_id", name=op.f("uq_do_not_call_entries_customer_id")),
     )
     op.create_index("ix_do_not_call_entries_changed_in", "do_not_call_entries", ["changed_in"], unique=False)
+    op.create_index(
+        "ix_do_not_call_entries_customer_id",
+        "do_not_call_entries",
+        ["customer_id"],
+        unique=True,
+        postgresql_where=sa.text("customer_id IS NOT NULL"),
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("token_id", sa.UUID(), nullable=False),
@@ -388,9 +394,6 @@ def upgrade() -> None:
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind IN ('refusal', 'phone_added', 'release')", name=op.f("ck_do_not_call_events_kind")),
-        sa.ForeignKeyConstraint(
-            ["entry_id"], ["do_not_call_entries.entry_id"], name=op.f("fk_do_not_call_events_entry_id")
-        ),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_do_not_call_events")),
     )
     op.create_index("ix_do_not_call_events_entry_id", "do_not_call_events", ["entry_id", "recorded_at"], unique=False)
