@@ -73,7 +73,9 @@ def write_sides(
     connection: Connection, sides: Iterable[RecordedSide], *, known_sides: Collection[bytes], now: datetime
 ) -> None:
     """Store the calling sides that are not stored yet; `known_sides` are digests that surely are."""
-    for side in {side.digest: side for side in sides if side.digest not in known_sides}.values():
+    new = {side.digest: side for side in sides if side.digest not in known_sides}
+    # In one order: two transactions that add the same sides wait for one another and do not deadlock.
+    for _, side in sorted(new.items()):
         connection.execute(_WRITE_SIDE, {"digest": side.digest, "facts": side.facts.decode(), "now": now})
 
 

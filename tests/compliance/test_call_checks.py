@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier, Thread
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -525,6 +526,24 @@ def test_a_refusal_on_another_number_of_the_customer_named_supersedes_an_allow(c
     stored = read_check(connection, UUID(judged.check_id))
 
     assert stored.superseded_at == NOON + timedelta(seconds=20)
+
+
+def test_new_calling_sides_are_written_in_one_order_so_that_batches_do_not_deadlock(connection: Connection) -> None:
+    written: list[bytes] = []
+
+    def note(*arguments: Any) -> None:
+        if "INTO calling_sides" in arguments[2]:
+            written.append(arguments[3]["digest"])
+
+    event.listen(connection.engine, "before_cursor_execute", note)
+    write_registers(connection)
+    calls = [to("13800138000", agent_id=f"agent-{place}") for place in range(8)]
+
+    check(connection, *calls)
+    check(connection, *reversed(calls))
+    event.remove(connection.engine, "before_cursor_execute", note)
+
+    assert written[:8] == written[8:] == sorted(set(written))
 
 
 def test_an_unknown_check_is_an_error(connection: Connection) -> None:
