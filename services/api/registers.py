@@ -220,15 +220,16 @@ def make_router(resource: Resource) -> APIRouter:
     """Return the routes of one register."""
     found = APIRouter(prefix=f"/v1/{resource.register}", tags=["Registers"], route_class=CreatingRoute)
     noun, one, model = resource.noun, f"/{{{resource.id_field}}}", resource.model_name
+    a_noun = f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
     patch = patch_model(f"{model}Patch", resource.body, without=frozenset({resource.id_field}))
     fields = {resource.id_field: str, **resource.extra_fields}
     answer = answer_model(f"{model}Answer", resource.body, **fields)
     listing, history = list_model(f"{model}List", answer), history_model(f"{model}History", answer)
-    _add(found, "POST", "", _create(resource), f"Add a {noun} to the register.", answer)
+    _add(found, "POST", "", _create(resource), f"Add {a_noun} to the register.", answer)
     _add(found, "GET", "", _list(resource), f"List the {noun}s, newest first, as they are today.", listing)
-    _add(found, "GET", one, _show(resource), f"Show a {noun} as it is, or as it is on a day.", answer)
-    _add(found, "PATCH", one, _amend(resource, patch), f"Add a version to a {noun}; the others stay.", answer)
-    _add(found, "GET", f"{one}/versions", _history(resource), f"Show all versions of a {noun}.", history)
+    _add(found, "GET", one, _show(resource), f"Show {a_noun} as it is, or as it is on a day.", answer)
+    _add(found, "PATCH", one, _amend(resource, patch), f"Add a version to {a_noun}; the others stay.", answer)
+    _add(found, "GET", f"{one}/versions", _history(resource), f"Show all versions of {a_noun}.", history)
     return found
 
 

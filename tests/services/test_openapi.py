@@ -79,6 +79,13 @@ def test_operations_have_ids_of_their_own() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_the_words_have_their_articles() -> None:
+    words = " ".join(f"{one.values[2]['summary']} {one.values[2]['description']}" for one in OPERATIONS)
+
+    assert re.findall(r"\b[Aa] [aeio]\w+", words) == []
+    assert "Add an agent to the register." in words
+
+
 def test_every_reference_leads_somewhere() -> None:
     referred = set(re.findall(r"'#/components/schemas/([^']+)'", str(DOCUMENT)))
 
