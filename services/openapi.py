@@ -60,7 +60,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     roles = {
-        (route.path, method.lower()): roles_of(route)
+        (route.path_format, method.lower()): roles_of(route)
         for router in ROUTERS
         for route in router.routes
         if isinstance(route, APIRoute)

@@ -186,12 +186,16 @@ def _place(last: str | None) -> tuple[datetime, str] | None:
         return None
     started_at, _, call_id = last.partition(" ")
     try:
-        return datetime.fromisoformat(started_at), call_id
+        found = datetime.fromisoformat(started_at), call_id
     except ValueError:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
+        found = None
+    if found is None or "\0" in call_id:
+        raise input_error("cursor", "not a cursor of this server; leave it out for the first page")
+    return found
 
 
-@router.get("/{call_id}", response_model=None, responses={200: {"model": CallAnswer}})
+# A dialer's id may hold a slash, as the Call-ID of SIP may.
+@router.get("/{call_id:path}", response_model=None, responses={200: {"model": CallAnswer}})
 def show(call_id: CallId, connection: Transaction, actor: Reader) -> Response:
     """Show a call record with all incidents found about it."""
     found = read_call(connection, call_id)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import Engine
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 
 from infra.embedded_postgres import EmbeddedPostgres
 from services.api.calls import CallAnswer, CallList, CallResults
+from services.paging import make_cursor
 from tests.conftest import SettableClock
 from tests.gate_facts import CALL, write_registers
 from tests.services.shared_app import SharedApp, shared_app
@@ -218,6 +220,25 @@ def test_records_are_listed_in_pages_from_the_latest_start(client_for: ClientFor
 )
 def test_a_query_that_makes_no_sense_is_422(shared: SharedApp, query: dict[str, str]) -> None:
     assert shared.client("auditor").get(URL, params=query).status_code == 422
+
+
+@pytest.mark.parametrize("last", ["2026-11-23T12:00:00+08:00 a\0b", "yesterday a", ""])
+def test_a_forged_cursor_is_422(shared: SharedApp, last: str) -> None:
+    query = {"list": "calls", "from": None, "to": None, "agent_id": None}
+
+    answer = shared.client("dialer").get(URL, params={"cursor": make_cursor(query, last)})
+
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize("call_id", ["a/b", "/", "a//b/", "f81d4fae-7dec@pbx/0;x=1?y#z", "通话/1"])
+def test_a_record_is_shown_whatever_characters_its_id_has(client_for: ClientFor, call_id: str) -> None:
+    dialer = client_for("dialer")
+    results(dialer, {**BODY, "call_id": call_id})
+
+    answer = dialer.get(f"{URL}/{quote(call_id, safe='')}")
+
+    assert (answer.status_code, answer.json().get("call_id")) == (200, call_id)
 
 
 def test_the_same_key_gives_the_first_answer_again(client_for: ClientFor) -> None:
