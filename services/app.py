@@ -113,6 +113,8 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # A redirect would send the body once more, and behind a proxy that ends TLS to an address without it.
+        redirect_slashes=False,
     )
     app.state.telesales = state
     app.state.registry = CollectorRegistry()

@@ -32,6 +32,9 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 """The only paths that answer without a token."""
 
 HOT_PATH = "/v1/call-checks"
+UPLOAD_PATHS = frozenset({"/v1/scrubs", "/v1/do-not-call/imports"})
+"""The only paths that take files; bodies of all others are held in memory, whatever they call themselves."""
+
 JSON_LIMIT_BYTES = 20 * 1024 * 1024
 _TOO_LARGE = f"JSON bodies may hold at most {JSON_LIMIT_BYTES // 1024**2} MB; send a file for more."
 _IDEMPOTENCY_KEY = b"idempotency-key"
@@ -110,7 +113,7 @@ class Edge:
             self._note(scope, status, seconds_running() - started)
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        if scope["path"] == HOT_PATH and _IDEMPOTENCY_KEY not in headers:
+        if _is_for_the_queue(scope, headers):
             # The queue takes as many as come, and its tokens are known without asking the database.
             refusal = await self._refusal(scope, headers)
             await (
@@ -121,7 +124,7 @@ class Edge:
             refusal = await self._refusal(scope, headers)
         if refusal is not None:
             await _send(refusal, scope, receive, send)
-        elif not _is_limited(headers):
+        elif scope["path"] in UPLOAD_PATHS:
             await self._app(scope, receive, send)  # an upload takes as long as its sender likes
         elif (whole := await _received(_limited(receive))) is None:
             await _send(_too_large(), scope, receive, send)
@@ -139,21 +142,20 @@ class Edge:
             return unauthorized()
         token_hash = hash_token(token.strip())
         try:
-            actor = await self._actor(scope, token_hash)
+            actor = await self._actor(scope, headers, token_hash)
         except SQLAlchemyError:
             return database_away()
         if actor is None:
             return unauthorized()
-        if _is_limited(headers) and int(headers.get(b"content-length", b"0") or 0) > JSON_LIMIT_BYTES:
+        if scope["path"] not in UPLOAD_PATHS and int(headers.get(b"content-length", b"0") or 0) > JSON_LIMIT_BYTES:
             return _too_large()
         scope.setdefault("state", {}).update(actor=actor, token_hash=token_hash)
         return None
 
-    async def _actor(self, scope: Scope, token_hash: bytes) -> Actor | None:
-        now = self._state.clock()
-        if scope["path"] == HOT_PATH:
-            # The batch that answers confirms that the token still lives.
-            known = self._state.tokens.find(token_hash, now=now)
+    async def _actor(self, scope: Scope, headers: dict[bytes, bytes], token_hash: bytes) -> Actor | None:
+        if _is_for_the_queue(scope, headers):
+            # The batch that answers confirms that the token still lives; nothing else does.
+            known = self._state.tokens.find(token_hash, now=self._state.clock())
             if known is not None:
                 return known
         return await to_thread.run_sync(self._look_up, token_hash)
@@ -175,9 +177,9 @@ class Edge:
         structlog.contextvars.clear_contextvars()
 
 
-def _is_limited(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the JSON limit holds: files have their own, applied while they are stored."""
-    return not headers.get(b"content-type", b"").startswith(b"multipart/form-data")
+def _is_for_the_queue(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Return whether the check queue answers; a keyed check has a transaction of its own instead."""
+    return bool(scope["path"] == HOT_PATH and scope["method"] == "POST" and _IDEMPOTENCY_KEY not in headers)
 
 
 async def _send(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, delete, insert, select, text
 from starlette.responses import StreamingResponse
 
 from services.dependencies import actor_of, state_of
+from services.edge import UPLOAD_PATHS
 from services.problems import ConflictError, Problem, input_error
 from services.tables import idempotency_keys
 from services.tokens import Actor
@@ -117,8 +118,8 @@ class CreatingRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_once(request: Request) -> Response:
-            multipart = request.headers.get("content-type", "").startswith("multipart/form-data")
-            exchange = exchange_of(request) if request.method == "POST" and not multipart else None
+            takes_file = request.url.path in UPLOAD_PATHS
+            exchange = exchange_of(request) if request.method == "POST" and not takes_file else None
             if exchange is None:
                 return await handle(request)
             return await _exchanged(exchange, request, handle)

@@ -10,10 +10,11 @@ from starlette.testclient import TestClient
 
 from compliance.tables import call_checks
 from infra.embedded_postgres import EmbeddedPostgres
+from services.edge import UPLOAD_PATHS
 from services.tables import access_tokens
 from tests.conftest import ClientFor
 from tests.gate_facts import CALL
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp, published_document, shared_app
 
 PROBLEM = "application/problem+json"
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -141,14 +142,36 @@ def test_twenty_megabytes_exactly_are_read(dialer: TestClient) -> None:
     assert dialer.post("/v1/call-checks/batch", content=b" " * limit).status_code == 422
 
 
-def test_the_limit_of_json_does_not_hold_for_files_nor_can_it_be_dodged_by_their_name(shared: SharedApp) -> None:
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data; boundary=x", "Multipart/Form-Data; boundary=x", "text/plain"]
+)
+def test_the_limit_of_json_cannot_be_dodged_by_calling_it_a_file(shared: SharedApp, content_type: str) -> None:
     big = b'{"checks":[' + b" " * (20 * 1024 * 1024) + b"]}"
 
     response = shared.client("dialer").post(
-        "/v1/call-checks/batch", content=big, headers={"Content-Type": "multipart/form-data; boundary=x"}
+        "/v1/call-checks/batch", content=big, headers={"Content-Type": content_type}
     )
 
-    assert response.status_code in {413, 415, 422}
+    assert response.status_code == 413
+    assert response.headers["content-type"] == PROBLEM
+
+
+def test_the_paths_without_that_limit_are_those_that_take_files() -> None:
+    takes_file = {
+        path
+        for path, operations in published_document()["paths"].items()
+        for operation in operations.values()
+        if "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
+    }
+
+    assert takes_file == UPLOAD_PATHS
+
+
+def test_an_address_with_a_slash_too_many_is_404_and_never_a_redirect(dialer: TestClient) -> None:
+    response = dialer.get("/v1/centres/", follow_redirects=False)
+
+    assert response.status_code == 404
+    assert response.headers["content-type"] == PROBLEM
 
 
 def metrics(client: TestClient) -> dict[str, float]:
@@ -193,6 +216,18 @@ def test_a_revoked_token_ends_for_every_endpoint_at_once(client_for: ClientFor, 
     after = [client.get(path).status_code for path in ("/v1/centres", "/metrics")]
 
     assert (before, after) == ([200, 200], [401, 401])
+
+
+def test_a_revoked_token_ends_for_checks_with_and_without_a_key(client_for: ClientFor, engine: Engine) -> None:
+    dialer = client_for("dialer")
+    before = dialer.post("/v1/call-checks", json=CALL).status_code
+    with engine.begin() as connection:
+        connection.execute(update(access_tokens).values(revoked_at=access_tokens.c.created_at))
+
+    keyed = dialer.post("/v1/call-checks", json=CALL, headers={"Idempotency-Key": "after"})
+    alone = dialer.post("/v1/call-checks", json=CALL)
+
+    assert (before, keyed.status_code, alone.status_code) == (200, 401, 401)
 
 
 def test_the_use_of_a_token_is_noted(shared: SharedApp, dialer: TestClient) -> None:
