@@ -7,7 +7,7 @@ from uuid import UUID
 
 from anyio import to_thread
 from celery import Celery
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,7 +24,9 @@ from infra.garbage import spare_the_collector
 from infra.ids import new_id
 from infra.logs import logger
 from infra.settings import Settings
+from services.api import health
 from services.check_queue import CheckQueue
+from services.dependencies import refuse_unknown_query
 from services.edge import Edge, Meters
 from services.gate_service import GateService
 from services.openapi import publish_openapi
@@ -119,7 +121,8 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     app.state.telesales = state
     app.state.registry = CollectorRegistry()
     for router in ROUTERS:
-        app.include_router(router)
+        # Those who only ask whether the service lives may add what they like.
+        app.include_router(router, dependencies=[] if router is health.router else [Depends(refuse_unknown_query)])
     install_problem_handlers(app, methods_at=methods_at)
     publish_openapi(app)
     app.add_middleware(Edge, state=state, meters=Meters(app.state.registry))

@@ -4,15 +4,17 @@ The transaction commits before the answer is sent (`scope="function"`); FastAPI'
 would acknowledge what a failing commit then loses.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from sqlalchemy import Connection
 
-from services.problems import ForbiddenError
+from services.problems import ForbiddenError, InputError
 from services.state import AppState
 from services.tokens import Actor, Role
 
@@ -82,6 +84,32 @@ class RequiresRole:
 def requires(*roles: Role) -> RequiresRole:
     """Return a dependency for `Annotated[Actor, Depends(requires(...))]`."""
     return RequiresRole(*roles)
+
+
+_MOST_NAMED = 100
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+async def refuse_unknown_query(request: Request) -> None:
+    """Let pass what the operation's query parameters are: ignoring a misspelt filter would answer another question.
+
+    Raises:
+        InputError: naming each parameter that the operation does not have, or that is given twice.
+    """
+    if not request.scope["query_string"]:
+        return
+    route = cast("APIRoute", request.scope["route"])
+    known = [parameter.alias for parameter in route.dependant.query_params]
+    given = [name for name, _ in request.query_params.multi_items()]
+    bad = [name for name in dict.fromkeys(given) if name not in known or given.count(name) > 1]
+    if not bad:
+        return
+    allowed = f"known are {', '.join(known)}" if known else "there are none"
+    message = f"is no query parameter of this operation ({allowed}), or is given more than once"
+    # What cannot be a name is not sent back: it may be a number or a name of a person.
+    errors = [{"loc": name if _NAME.fullmatch(name) else "query", "msg": message} for name in bad[:_MOST_NAMED]]
+    detail = f"{errors[0]['loc']}: {message}."
+    raise InputError(detail, errors=errors)
 
 
 EVERYONE = tuple(Role)

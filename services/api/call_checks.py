@@ -16,7 +16,7 @@ from compliance.phone_numbers import masked
 from compliance.policy import Policy, parse_policy
 from compliance.shanghai import SHANGHAI, shanghai_day
 from services.check_answers import answers
-from services.dependencies import Now, State, Transaction, actor_of, requires, state_of
+from services.dependencies import Now, State, Transaction, actor_of, refuse_unknown_query, requires, state_of
 from services.fields import Body, Identifier, Instant, LongText, PhoneText
 from services.idempotency import HEADER, CreatingRoute, Handler
 from services.tokens import Actor, Role
@@ -160,6 +160,7 @@ class _CheckRoute(CreatingRoute):
             if HEADER in request.headers:
                 return await handle_keyed(request)
             actor = _MAY_CHECK.admit(actor_of(request))
+            await refuse_unknown_query(request)
             try:
                 body = CallCheckBody.model_validate_json(await request.body())
             except ValidationError as error:

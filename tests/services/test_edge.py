@@ -230,6 +230,43 @@ def test_a_revoked_token_ends_for_checks_with_and_without_a_key(client_for: Clie
     assert (before, keyed.status_code, alone.status_code) == (200, 401, 401)
 
 
+QUERIES = [
+    pytest.param("GET", "/v1/calls?form=2026-11-23", ["form"], "from, to, agent_id, limit, cursor", id="misspelt"),
+    pytest.param("GET", "/v1/do-not-call?Phone=13800138000", ["Phone"], "phone", id="another case"),
+    pytest.param("GET", "/v1/calls?limit=1&limit=2", ["limit"], "more than once", id="twice"),
+    pytest.param("GET", "/v1/calls?x=1&limit=1&y=2&x=3", ["x", "y"], "limit", id="several"),
+    pytest.param("GET", "/v1/calls?13800138000", ["query"], "limit", id="no name"),
+    pytest.param("GET", "/v1/centres?state=open", ["state"], "limit, cursor", id="register"),
+    pytest.param("POST", "/v1/call-checks?at=x", ["at"], "there are none", id="check"),
+    pytest.param("POST", "/v1/call-checks/simulate?at=x", ["at"], "there are none", id="simulation"),
+    pytest.param("POST", "/v1/scrubs?purpose=sales", ["purpose"], "there are none", id="upload"),
+]
+
+
+@pytest.mark.parametrize(("method", "url", "names", "known"), QUERIES)
+def test_query_parameters_that_are_not_known_are_named_with_those_that_are(
+    shared: SharedApp, method: str, url: str, names: list[str], known: str
+) -> None:
+    response = shared.client("dialer").request(method, url, json=CALL if method == "POST" else None)
+
+    assert response.status_code == 422
+    assert response.headers["content-type"] == PROBLEM
+    assert [one["loc"] for one in response.json()["errors"]] == names
+    assert known in response.json()["errors"][0]["msg"]
+    assert "13800138000" not in response.text
+
+
+def test_a_keyed_check_takes_no_query_either(dialer: TestClient) -> None:
+    response = dialer.post("/v1/call-checks?at=x", json=CALL, headers={"Idempotency-Key": "query"})
+
+    assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, "at")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
+def test_who_asks_whether_it_lives_may_add_what_it_likes(shared: SharedApp, path: str) -> None:
+    assert shared.client().get(f"{path}?probe=1").status_code == 200
+
+
 def test_the_use_of_a_token_is_noted(shared: SharedApp, dialer: TestClient) -> None:
     dialer.get("/v1/centres")
 
