@@ -7,6 +7,7 @@ by the same state of it. Nothing is recorded.
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
@@ -29,6 +30,7 @@ from compliance.shanghai import SHANGHAI
 from compliance.working_days import Calendar
 from infra.clock import Clock
 from infra.database import make_engine
+from infra.ids import new_id_text
 
 ADDED_HEADERS = ("e164", "decision", "reasons", "next_callable_at")
 _BLOCK_BYTES = 2 << 20
@@ -62,15 +64,25 @@ def scrub_file(  # noqa: PLR0913 - where from, where to, and what each comes wit
     keep_prefix_tables(cache_dir)
     numbers = open_number_list(source)
     filed = file_listed_phones(engine, cache_dir)
-    partial_target = target.with_name(f"{target.name}.partial")
-    with one_state(engine) as connection, partial_target.open("wb") as stream:
+    with one_state(engine) as connection, _whole_or_nothing(target) as stream:
         snapshot = see_changes(connection, filed)
         now = clock()
         sitting = _sitting(connection, call, calendar=calendar, at=at or now, now=now)
         scrub = _Scrub(engine, connection, numbers, snapshot, read_people(connection, sitting, as_of=at), progress)
         tally = scrub.write(stream, in_pair=_is_worth_two_processes(numbers, source))
-    partial_target.replace(target)
     return {**tally.figures(), "at": sitting.at.isoformat(), "policy_digest": sitting.policy.digest}
+
+
+@contextmanager
+def _whole_or_nothing(target: Path) -> Iterator[BinaryIO]:
+    """Give a file that takes its name when it is whole: until then another attempt may write beside it."""
+    unfinished = target.with_name(f"{target.name}.{new_id_text()}")
+    try:
+        with unfinished.open("xb") as stream:
+            yield stream
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _sitting(connection: Connection, call: ProposedCall, *, calendar: Calendar, at: datetime, now: datetime) -> Sitting:

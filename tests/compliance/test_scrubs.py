@@ -478,6 +478,34 @@ def test_a_refusal_committed_just_before_the_clock_is_read_counts(desk: Desk, tm
     assert result["by_reason"] == {"do_not_call": 1}
 
 
+def test_an_attempt_believed_dead_does_not_write_into_the_result_of_its_successor(desk: Desk, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("phone\n13800138000\n")
+
+    def scrub(at: datetime, progress: Callable[[int, int | None], None]) -> None:
+        scrub_file(
+            desk.engine,
+            source,
+            target,
+            call=TEMPLATE,
+            at=at,
+            clock=lambda: NOON,
+            calendar=CALENDAR,
+            cache_dir=tmp_path / "cache",
+            progress=progress,
+        )
+
+    def be_overtaken(_done: int, _total: int | None) -> None:
+        scrub(NOON + 10 * HOUR, lambda _done, _total: None)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        scrub(NOON, be_overtaken)
+
+    assert [row[2] for row in table(target.read_bytes())] == ["decision", "deny"]
+    assert {one.name for one in tmp_path.glob("*.csv*")} == {"in.csv", "out.csv"}
+
+
 def test_progress_counts_rows_and_ends_with_their_total(desk: Desk, tmp_path: Path) -> None:
     reported: list[tuple[int, int | None]] = []
     (tmp_path / "in.csv").write_text("phone\n" + "13700137000\n" * 300_000)
