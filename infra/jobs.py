@@ -5,14 +5,14 @@ claim writes is refused once another has taken its place, so that a worker belie
 successor.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, text, update
 
 from infra.clock import Clock
 from infra.tables import jobs
@@ -126,6 +126,13 @@ def read_job(connection: Connection, job_id: UUID) -> Job:
     if row is None:
         raise UnknownJobError(f"there is no job {job_id}")
     return _job(row)
+
+
+def states_of(connection: Connection, job_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the states of those of `job_ids` that are jobs."""
+    columns = jobs.c
+    asked = columns.job_id == func.any(sorted(job_ids))
+    return {row.job_id: row.state for row in connection.execute(select(columns.job_id, columns.state).where(asked))}
 
 
 def waiting_jobs(connection: Connection, *, now: datetime) -> list[UUID]:

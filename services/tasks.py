@@ -6,7 +6,7 @@ a problem object in its row. While the database is away a job stays as it is, an
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,19 +31,18 @@ from infra.jobs import (
     LostJobError,
     Runner,
     RunningJob,
-    UnknownJobError,
     beat,
     claim,
     fail,
     finish,
     note_progress,
-    read_job,
+    states_of,
     waiting_jobs,
 )
 from infra.logs import logger
 from services.idempotency import forget_old_answers
 from services.problems import Problem, is_database_away, problem_of
-from services.uploads import INPUT_NAME, job_directory, output_directory
+from services.uploads import INPUT_NAME, OUTPUT_NAME, job_directory, output_directory, sync_path
 
 RUN_JOB = "telesales.run_job"
 SWEEP = "telesales.sweep"
@@ -90,14 +89,14 @@ def run_job(worker: Worker, job_id: UUID) -> None:
     try:
         with _heartbeat(worker, job):
             found = _run(worker, job)
+            _sync_output(worker, job, found)
             with worker.engine.begin() as connection:
                 finish(connection, job, found, now=worker.clock())
-    except LostJobError:
-        log.warning("job_lost", job_id=str(job_id), kind=job.kind, attempt=job.attempts)
     except Exception as error:  # noqa: BLE001 - the job's row must tell of any error, and the worker go on
         _note_failure(worker, job, error)
     else:
         log.info("job_done", job_id=str(job_id), kind=job.kind, attempt=job.attempts)
+        _remove_input(worker, job_id)
 
 
 def sweep(worker: Worker) -> None:
@@ -112,29 +111,56 @@ def sweep(worker: Worker) -> None:
             purge_delivered(connection, older_than=worker.clock() - _DELIVERED_KEPT_FOR)
     # So that the next scrub need not wait until millions of entries are read.
     file_listed_phones(worker.engine, worker.cache_dir)
-    remove_uploads_without_job(worker)
+    remove_inputs_without_need(worker)
 
 
-def remove_uploads_without_job(worker: Worker) -> None:
-    """Remove what uploads left that broke off between the file and its job."""
+def remove_inputs_without_need(worker: Worker) -> None:
+    """Remove the input of jobs that are done, all of those that failed, and of uploads that broke off before their job.
+
+    A directory whose input is gone and whose results are there is a finished job's, and stays.
+    """
     if not worker.files.is_dir():
         return
+    found = [one for one in worker.files.iterdir() if (one / INPUT_NAME).exists() or not (one / OUTPUT_NAME).exists()]
+    named = {job_id: one for one in found if (job_id := _job_id(one.name)) is not None}
+    with worker.engine.begin() as connection:
+        states = states_of(connection, named)
     oldest = (worker.clock() - _UPLOADS_WITHOUT_JOB_KEPT_FOR).timestamp()
-    for directory in worker.files.iterdir():
-        if directory.stat().st_mtime < oldest and not _has_job(worker, directory.name):
+    for job_id, directory in named.items():
+        state = states.get(job_id)
+        if state == "done":
+            _remove_input(worker, job_id)
+        elif state == "failed" or (state is None and _is_older(directory, oldest)):
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _has_job(worker: Worker, name: str) -> bool:
-    """Say whether a directory is a job's. One that bears no id is not ours to remove."""
+def _is_older(directory: Path, instant: float) -> bool:
+    """Say whether a directory was last changed before `instant`; one that is gone meanwhile was not."""
     try:
-        with worker.engine.begin() as connection:
-            read_job(connection, UUID(name))
-    except UnknownJobError:
+        return directory.stat().st_mtime < instant
+    except FileNotFoundError:
         return False
+
+
+def _job_id(name: str) -> UUID | None:
+    """Return the job whose directory has this name. One that bears no id is not ours to remove."""
+    try:
+        return UUID(name)
     except ValueError:
-        return True
-    return True
+        return None
+
+
+def _remove_input(worker: Worker, job_id: UUID) -> None:
+    """Remove what a finished job was made from: its numbers are personal data that nobody needs any more."""
+    with suppress(OSError):
+        (job_directory(worker.files, job_id) / INPUT_NAME).unlink(missing_ok=True)
+
+
+def _sync_output(worker: Worker, job: Job, found: JobResult) -> None:
+    """Have a job's files on disk before its row says that they are there."""
+    output = output_directory(worker.files, job.job_id)
+    for path in (*(output / name for name in found.files), output, output.parent, worker.files):
+        sync_path(path)
 
 
 def _run(worker: Worker, job: Job) -> JobResult:
@@ -188,15 +214,23 @@ def _heartbeat(worker: Worker, job: Job) -> Iterator[None]:
 
 
 def _note_failure(worker: Worker, job: Job, error: Exception) -> None:
-    """Record why a job failed, unless it can go on when the database is back."""
+    """Record why a job failed, unless another has taken it over or it can go on when the database is back."""
+    if isinstance(error, LostJobError):
+        log.warning("job_lost", job_id=str(job.job_id), kind=job.kind, attempt=job.attempts)
+        return
     if is_database_away(error) or isinstance(error, psycopg.OperationalError):
         log.warning("job_interrupted", job_id=str(job.job_id), kind=job.kind, error=type(error).__name__)
         return
     problem = _problem(job, error)
     log.warning("job_failed", job_id=str(job.job_id), kind=job.kind, error=type(error).__name__, slug=problem.slug)
     now: datetime = worker.clock()
-    with worker.engine.begin() as connection:
-        fail(connection, job, problem.body(), now=now)
+    try:
+        with worker.engine.begin() as connection:
+            fail(connection, job, problem.body(), now=now)
+    except LostJobError:
+        log.warning("job_lost", job_id=str(job.job_id), kind=job.kind, attempt=job.attempts)
+        return
+    shutil.rmtree(job_directory(worker.files, job.job_id), ignore_errors=True)  # a failed job names no files
 
 
 def _problem(job: Job, error: Exception) -> Problem:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # exists for the type checker only
 
 INPUT_NAME = "input"
+OUTPUT_NAME = "files"
 FILE_FIELD = "file"
 _MOST_FIELDS = 30
 _LONGEST_FIELD_BYTES = 20_000
@@ -174,7 +175,16 @@ def job_directory(files: Path, job_id: UUID) -> Path:
 
 def output_directory(files: Path, job_id: UUID) -> Path:
     """Return where a job leaves its files."""
-    return job_directory(files, job_id) / "files"
+    return job_directory(files, job_id) / OUTPUT_NAME
+
+
+def sync_path(path: Path) -> None:
+    """Have a file, or the names in a directory, on disk before going on."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 async def receive_upload(request: Request, job_id: UUID) -> Upload:
@@ -302,8 +312,4 @@ def _sync(target: BinaryIO) -> None:
 
 def _sync_directory(directory: Path) -> None:
     for one in (directory, directory.parent):
-        opened = os.open(one, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        sync_path(one)

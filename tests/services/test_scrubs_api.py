@@ -18,7 +18,7 @@ from infra.embedded_postgres import EmbeddedPostgres
 from infra.ids import new_id
 from infra.jobs import MOST_ATTEMPTS, STALE_AFTER, JobResult, LostJobError, RunningJob, claim, read_job
 from services import uploads
-from services.tasks import RUNNERS, Worker, remove_uploads_without_job, run_job, sweep
+from services.tasks import RUNNERS, Worker, remove_inputs_without_need, run_job, sweep
 from tests.conftest import NOON
 from tests.gate_facts import CALL
 from tests.services.shared_app import SharedApp, shared_app
@@ -355,6 +355,74 @@ def test_a_job_whose_worker_dies_again_and_again_fails_in_the_end(house: House) 
     assert house.job(job_id)["error"]["title"] == "Job abandoned"
 
 
+def test_a_worker_that_fails_at_a_job_it_lost_leaves_it_to_the_other(house: House) -> None:
+    def overtaken(running: RunningJob) -> JobResult:
+        with running.engine.begin() as connection:
+            claim(connection, running.job_id, now=NOON + 2 * STALE_AFTER)
+        raise ZeroDivisionError
+
+    job_id = house.send().json()["job_id"]
+    run_job(worker_with(house, overtaken), UUID(job_id))
+
+    assert (house.job(job_id)["state"], house.job(job_id)["error"]) == ("running", None)
+    assert (house.worker.files / job_id / "input").exists()
+
+
+def kept_of(house: House, job_id: str) -> set[str]:
+    directory = house.worker.files / job_id
+    return {str(one.relative_to(directory)) for one in directory.rglob("*")}
+
+
+def test_a_finished_job_keeps_its_files_and_not_what_they_were_made_from(house: House) -> None:
+    job_id = house.send().json()["job_id"]
+    before = kept_of(house, job_id)
+
+    run_job(house.worker, UUID(job_id))
+
+    assert (before, kept_of(house, job_id)) == ({"input"}, {"files", "files/scrubbed.csv"})
+
+
+def test_a_failed_job_keeps_nothing(house: House) -> None:
+    def broken(running: RunningJob) -> JobResult:
+        (running.output_dir / "half").write_text("13800138000")
+        raise ZeroDivisionError
+
+    job_id = house.send().json()["job_id"]
+    run_job(worker_with(house, broken), UUID(job_id))
+
+    assert house.job(job_id)["state"] == "failed"
+    assert not (house.worker.files / job_id).exists()
+
+
+def test_the_sweep_removes_inputs_that_workers_left_when_they_died_after_the_end(house: House) -> None:
+    finished, waiting = house.send().json()["job_id"], house.send().json()["job_id"]
+    run_job(house.worker, UUID(finished))
+    (house.worker.files / finished / "input").write_text("left")
+
+    remove_inputs_without_need(house.worker)
+
+    assert kept_of(house, finished) == {"files", "files/scrubbed.csv"}
+    assert kept_of(house, waiting) == {"input"}
+
+
+def test_a_job_is_done_only_when_its_files_are_on_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[int, str]] = []
+    sync = os.fsync
+
+    def note_fsync(number: int) -> None:
+        synced.append((os.fstat(number).st_ino, house.job(job_id)["state"]))
+        sync(number)
+
+    job_id = house.send().json()["job_id"]
+    directory = house.worker.files / job_id
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    run_job(house.worker, UUID(job_id))
+
+    wanted = [directory / "files" / "scrubbed.csv", directory / "files", directory, directory.parent]
+    assert {(one.stat().st_ino, "running") for one in wanted} <= set(synced)
+    assert house.job(job_id)["state"] == "done"
+
+
 def test_uploads_that_broke_off_before_their_job_are_removed_after_a_day(house: House) -> None:
     kept = house.send().json()["job_id"]
     old, young, foreign = str(new_id()), str(new_id()), "notes"
@@ -365,7 +433,7 @@ def test_uploads_that_broke_off_before_their_job_are_removed_after_a_day(house: 
         os.utime(house.worker.files / name, (two_days_ago, two_days_ago))
     os.utime(house.worker.files / young, (NOON.timestamp(), NOON.timestamp()))
 
-    remove_uploads_without_job(house.worker)
+    remove_inputs_without_need(house.worker)
 
     assert {kept, young, foreign} <= house.uploads()
     assert old not in house.uploads()
