@@ -146,6 +146,32 @@ def test_only_files_that_the_job_names_are_sent(house: House, name: str) -> None
     assert house.client().get(f"/v1/jobs/{job_id}/files/{name}").status_code in {404, 422}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "status", "content"),
+    [
+        pytest.param("bytes=0-4", 206, b"phone", id="the beginning"),
+        pytest.param("bytes=6-", 206, None, id="the rest"),
+        pytest.param("bytes=-2", 206, None, id="the end"),
+        pytest.param("bytes=999999-", 200, None, id="beyond the end"),
+        pytest.param("bytes=5-2", 200, None, id="backwards"),
+        pytest.param("bytes=abc", 200, None, id="no number"),
+        pytest.param("lines=0-1", 200, None, id="another unit"),
+        pytest.param("bytes=0-1,3-4", 200, None, id="several"),
+    ],
+)
+def test_a_part_of_a_file_is_sent_or_else_the_whole(
+    house: House, wanted: str, status: int, content: bytes | None
+) -> None:
+    job_id = house.send(b"phone\n13800138000\n").json()["job_id"]
+    run_job(house.worker, UUID(job_id))
+
+    answer = house.client().get(f"/v1/jobs/{job_id}/files/scrubbed.csv", headers={"Range": wanted})
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert content is None or answer.content == content
+
+
 def test_a_repeat_with_the_same_key_gets_the_first_answer_and_keeps_no_second_upload(house: House) -> None:
     first = house.send(key="once")
     before = house.uploads()
