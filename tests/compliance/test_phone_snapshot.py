@@ -18,6 +18,7 @@ from compliance.listed_phones import ASK, NOT_LISTED, day_of
 from compliance.phone_snapshot import FILE_NAME, file_listed_phones, one_state, see_changes
 from infra.database import make_engine
 from tests.conftest import NOON
+from tests.releases import approve_release
 
 FIRST, SECOND, THIRD = 8613800138001, 8613800138002, 8613800138003
 
@@ -91,6 +92,7 @@ def test_a_released_entry_is_left_to_the_database(engine: Engine, cache: Path) -
     blocked(engine, cache, FIRST)
 
     with engine.begin() as connection:
+        approve_release(connection, entry_id, at=NOON)
         connection.execute(
             text("UPDATE do_not_call_entries SET released_at = :now WHERE entry_id = :entry_id"),
             {"now": NOON, "entry_id": entry_id},

@@ -38,6 +38,7 @@ from infra.embedded_postgres import EmbeddedPostgres
 from infra.ids import new_id
 from tests.conftest import NOON
 from tests.gate_facts import CALL, LONG_AGO, write_registers
+from tests.releases import approve_release
 from tests.services.shared_app import fresh_database
 
 CALENDAR = package_calendar()
@@ -123,6 +124,7 @@ def release(connection: Connection, phone: int, *, at: datetime) -> None:
     [entry_id] = connection.execute(
         text("SELECT entry_id FROM do_not_call_phones WHERE phone_digits = :phone"), {"phone": int(f"86{phone}")}
     ).one()
+    approve_release(connection, entry_id, at=at)
     connection.execute(
         text("UPDATE do_not_call_entries SET released_at = :at WHERE entry_id = :id"), {"at": at, "id": entry_id}
     )

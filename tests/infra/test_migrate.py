@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from threading import Barrier
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, Engine, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from compliance.register_tables import customer_phones, overlays, policies, register_counters
@@ -20,6 +21,7 @@ from services import all_tables
 from services.tokens import Role, create_token, note_use, revoke_token
 from tests.conftest import NOON
 from tests.gate_facts import write_registers
+from tests.releases import approve_release
 from tests.services.shared_app import fresh_database
 
 assert all_tables.REGISTERED
@@ -192,6 +194,74 @@ def test_a_block_may_grow_and_every_change_is_marked(entry: Connection, statemen
     assert changed_in == entry.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
 
 
+ENTRY = """
+    INSERT INTO do_not_call_entries (entry_id, blocked_from, refused_at, blocked_through, source, created_at, {more})
+    VALUES (gen_random_uuid(), now(), now(), '2027-01-01', 'call', now(), {value})"""
+
+
+def test_an_entry_that_says_another_transaction_wrote_it_is_marked_with_its_own(entry: Connection) -> None:
+    entry.execute(text(ENTRY.format(more="changed_in", value="1")))
+
+    marks = entry.execute(select(do_not_call_entries.c.changed_in)).scalars().all()
+    assert marks == [entry.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()] * 2
+
+
+RELEASED_AT = NOON + timedelta(hours=1)
+RELEASED = update(do_not_call_entries).values(released_at=RELEASED_AT)
+AT_COMMIT = text("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def entry_id_of(entry: Connection) -> UUID:
+    return entry.execute(select(do_not_call_entries.c.entry_id)).scalar_one()
+
+
+def test_an_entry_is_released_with_an_approval_of_that_instant_in_either_order(entry: Connection) -> None:
+    entry.execute(RELEASED)
+    approve_release(entry, entry_id_of(entry), at=RELEASED_AT)
+    entry.execute(AT_COMMIT)
+
+    assert entry.execute(select(do_not_call_entries.c.released_at)).scalar_one() == RELEASED_AT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"state": "open", "decided_by": None, "decided_at": None}, id="not decided"),
+        pytest.param({"state": "rejected"}, id="rejected"),
+        pytest.param({"decided_at": NOON}, id="an earlier one"),
+        pytest.param({"decided_by": "officer"}, id="by the same person"),
+        pytest.param({"payload": {"entry_id": str(new_id())}}, id="another entry's"),
+        pytest.param({"kind": "overlay_end"}, id="of something else"),
+    ],
+)
+def test_no_statement_releases_an_entry_that_no_second_person_released(
+    entry: Connection, changes: dict[str, object]
+) -> None:
+    approve_release(entry, entry_id_of(entry), at=RELEASED_AT, **changes)
+    entry.execute(RELEASED)
+
+    with pytest.raises(IntegrityError, match="second person"):
+        entry.execute(AT_COMMIT)
+
+
+def test_no_entry_begins_released(entry: Connection) -> None:
+    entry.execute(text(ENTRY.format(more="released_at", value="now()")))
+
+    with pytest.raises(IntegrityError, match="second person"):
+        entry.execute(AT_COMMIT)
+
+
+def test_a_release_without_approval_does_not_commit(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(ENTRY.format(more="reason", value="NULL")))
+
+    with pytest.raises(IntegrityError, match="second person"), engine.begin() as connection:
+        connection.execute(RELEASED)
+
+    with engine.connect() as connection:
+        assert connection.execute(select(do_not_call_entries.c.released_at)).scalar_one() is None
+
+
 def counters(connection: Connection) -> dict[str, int]:
     columns = register_counters.c
     return {row.register: row.changes for row in connection.execute(select(columns.register, columns.changes))}
@@ -254,7 +324,7 @@ def test_overlays_and_policies_move_their_counters(connection: Connection) -> No
     assert moved(ended, counters(connection)) == {"policies"}
 
 
-def test_tokens_move_their_counter_when_made_or_revoked_but_not_when_used(connection: Connection) -> None:
+def test_tokens_move_their_counter_when_made_or_ended_but_not_when_used(connection: Connection) -> None:
     start = counters(connection)
     token_id = new_id()
 
@@ -263,10 +333,13 @@ def test_tokens_move_their_counter_when_made_or_revoked_but_not_when_used(connec
     note_use(connection, token_id, now=NOON)
     used = counters(connection)
     revoke_token(connection, token_id, now=NOON)
+    revoked = counters(connection)
+    connection.execute(text("DELETE FROM access_tokens"))
 
     assert moved(start, made) == {"tokens"}
     assert used == made
-    assert moved(used, counters(connection)) == {"tokens"}
+    assert moved(used, revoked) == {"tokens"}
+    assert moved(revoked, counters(connection)) == {"tokens"}
 
 
 def test_a_counter_rolled_back_counts_nothing(engine: Engine) -> None:
