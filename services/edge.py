@@ -14,6 +14,7 @@ from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from infra.clock import seconds_running
 from infra.ids import new_id_text
@@ -38,6 +39,9 @@ UPLOAD_PATHS = frozenset({"/v1/scrubs", "/v1/do-not-call/imports"})
 JSON_LIMIT_BYTES = 20 * 1024 * 1024
 _TOO_LARGE = f"JSON bodies may hold at most {JSON_LIMIT_BYTES // 1024**2} MB; send a file for more."
 _IDEMPOTENCY_KEY = b"idempotency-key"
+_CLIENT_WENT_AWAY = 499
+"""The status under which requests are counted whose sender went away before the body was whole; nobody receives it."""
+
 MOST_AT_ONCE = 32
 """So many requests work at a time, the others wait for a place: one that holds a connection must find a thread, and
 the other way round, so there may be fewer than threads, and twice as many connections."""
@@ -104,6 +108,8 @@ class Edge:
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
             await self._answer(scope, headers, receive, send_with_id)
+        except ClientDisconnect:
+            status = _CLIENT_WENT_AWAY  # nobody is left to be answered, and nothing is wrong here
         except Exception as error:
             log.exception("fault", error=type(error).__name__)
             if is_answered:

@@ -1,8 +1,9 @@
 """The outermost layer: who is let in, what a request is called, what is measured, and how everything is refused."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, text, update
@@ -287,6 +288,40 @@ def test_a_fault_of_ours_is_a_problem_with_a_request_id(client_for: ClientFor, e
     assert response.status_code >= 400
     assert response.headers["content-type"] == PROBLEM
     assert "x-request-id" in response.headers
+
+
+@pytest.mark.parametrize(
+    "key", [pytest.param([], id="queue"), pytest.param([(b"idempotency-key", b"gone")], id="keyed")]
+)
+def test_who_goes_away_before_the_body_is_whole_is_no_fault(
+    shared: SharedApp, dialer: TestClient, key: list[tuple[bytes, bytes]]
+) -> None:
+    sent: list[object] = []
+    coming = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/call-checks",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {shared.tokens['dialer']}".encode()), *key],
+    }
+    name = 'telesales_http_requests_total{method="POST",route="/v1/call-checks",status="499"}'
+    before = metrics(dialer).get(name, 0)
+
+    async def ask() -> None:
+        async def receive() -> MutableMapping[str, Any]:
+            return coming.pop()
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        await shared.app(scope, receive, send)
+
+    assert shared.running.portal is not None
+    shared.running.portal.call(ask)
+
+    assert sent == []
+    assert metrics(dialer)[name] == before + 1
 
 
 def test_many_requests_at_once_are_all_answered(shared: SharedApp) -> None:
