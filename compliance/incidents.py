@@ -36,6 +36,10 @@ class AccountMissingError(ValueError):
     """Cause, responsible person or measures are not recorded yet."""
 
 
+class IncidentChangedError(ValueError):
+    """Cause, responsible person or measures were changed after the closing was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewIncident:
     """A breach to be recorded; `details` hold no number and no name of a customer."""
@@ -186,15 +190,16 @@ def account_for(
 
 
 def closing_payload(connection: Connection, incident_id: UUID) -> dict[str, Any]:
-    """Return what a request to close an incident holds.
+    """Return what a request to close an incident holds: the account that the other person is to approve.
 
     Raises:
         UnknownIncidentError: there is no such incident.
         IncidentClosedError: it is closed already.
         AccountMissingError: cause, responsible person or measures are missing.
     """
-    _accounted(_open_incident(connection, incident_id))
-    return {"incident_id": str(incident_id)}
+    incident = _open_incident(connection, incident_id)
+    _accounted(incident)
+    return {"incident_id": str(incident_id), **_account(incident)}
 
 
 def close_incident(connection: Connection, payload: dict[str, Any], *, person: str, now: datetime) -> dict[str, Any]:
@@ -204,9 +209,14 @@ def close_incident(connection: Connection, payload: dict[str, Any], *, person: s
         UnknownIncidentError: there is no such incident.
         IncidentClosedError: it is closed already.
         AccountMissingError: cause, responsible person or measures are missing.
+        IncidentChangedError: they are no longer those of the request.
     """
     incident_id = UUID(payload["incident_id"])
-    _accounted(_open_incident(connection, incident_id))
+    incident = _open_incident(connection, incident_id)
+    _accounted(incident)
+    if _account(incident) != {name: payload.get(name) for name in ACCOUNT}:
+        msg = f"the account of incident {incident_id} was changed after its closing was asked for; ask for it again"
+        raise IncidentChangedError(msg)
     closed = update(incidents).where(_columns.incident_id == incident_id)
     connection.execute(closed.values(state="closed", closed_at=now))
     connection.execute(insert(incident_events), [_event(incident_id, {"state": "closed"}, person=person, now=now)])
@@ -219,6 +229,10 @@ def _open_incident(connection: Connection, incident_id: UUID) -> Incident:
         msg = f"incident {incident_id} is closed"
         raise IncidentClosedError(msg)
     return incident
+
+
+def _account(incident: Incident) -> dict[str, str | None]:
+    return {name: getattr(incident, name) for name in ACCOUNT}
 
 
 def _accounted(incident: Incident) -> None:

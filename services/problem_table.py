@@ -46,6 +46,7 @@ _CONFLICT: tuple[type[Exception], ...] = (
     call_records.CallRecordedError,
     check_rows.BrokenCheckError,
     incidents.AccountMissingError,
+    incidents.IncidentChangedError,
     incidents.IncidentClosedError,
     overlays.OverlayOverError,
     registers.NumberInUseError,

@@ -174,7 +174,7 @@ def _write_incidents(connection: Connection, chance: Chance, planned: Sequence[P
         PlannedRequest(
             key=f"close-{one.call_id}",
             kind=CLOSE,
-            payload={"incident_id": str(one.incident_id)},
+            payload={"incident_id": str(one.incident_id), **_ACCOUNT},
             requested_at=one.closed_at - timedelta(hours=2),
             decided_at=one.closed_at,
         )

@@ -67,6 +67,19 @@ def test_two_officers_close_what_is_accounted_for(client_for: ClientFor, inciden
     assert officer.patch(f"{URL}/{incident}", json={"cause": "another"}).status_code == 409
 
 
+def test_what_is_closed_is_what_the_other_officer_was_shown(client_for: ClientFor, incident: str) -> None:
+    officer, second = client_for("officer"), client_for("officer", owner="second")
+    request = officer.patch(f"{URL}/{incident}", json={**ACCOUNT, "closed": True}).json()["request_id"]
+    shown = second.get("/v1/approvals").json()["items"][0]["payload"]
+    second.patch(f"{URL}/{incident}", json={"cause": "nobody's fault"})
+
+    given = second.post(f"/v1/approvals/{request}", json={})
+
+    assert shown == {"incident_id": incident, **ACCOUNT}
+    assert given.status_code == 409
+    assert officer.get(f"{URL}/{incident}").json()["state"] == "open"
+
+
 def test_a_refused_closing_keeps_nothing(client_for: ClientFor, incident: str) -> None:
     officer = client_for("officer")
 
