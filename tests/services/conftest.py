@@ -1,0 +1,27 @@
+"""Fixtures that several files of tests share."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from infra.database import make_engine
+from infra.embedded_postgres import EmbeddedPostgres
+from services.tasks import RUNNERS, Worker
+from tests.conftest import NOON
+from tests.services.list_house import House
+from tests.services.shared_app import shared_app
+
+
+@pytest.fixture(scope="module")
+def house(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    data_dir = tmp_path_factory.mktemp("data")
+    with shared_app(server, template, data_dir) as shared:
+        woken: list[UUID] = []
+        shared.app.state.telesales.wake = woken.append
+        url = shared.engine.url.render_as_string(hide_password=False)
+        engine = make_engine(url, application_name="tests")
+        worker = Worker(engine, clock=lambda: NOON, data_dir=data_dir, owns_broker=False, runners=RUNNERS)
+        shared.app.state.telesales.files.mkdir(exist_ok=True)
+        yield House(shared, worker, woken)
+        engine.dispose()
