@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from compliance.caller_number_terms import NumberVersion, early_retirement, overlap, uses
 from compliance.register_book import INSURER_ROW
+from compliance.register_fields import NAMED_ROWS, RegisterFieldError, backward_period, unknown_row
 from compliance.register_tables import register_rows, register_versions
 from compliance.shanghai import shanghai_day
 from infra.ids import new_id
@@ -44,16 +45,6 @@ class RowExistsError(ValueError):
 
 class NumberInUseError(ValueError):
     """The owner has another number in use at the same time (art. 20)."""
-
-
-class RegisterFieldError(ValueError):
-    """A value that the law or the other registers do not allow. `article` is set when it is the law."""
-
-    def __init__(self, field: str, reason: str, *, article: str | None = None) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
-        self.article = article
 
 
 class StoredVersion(NamedTuple):
@@ -110,9 +101,7 @@ _ID_FIELDS: Mapping[Register, str] = {
 }
 """The name under which a body holds the id of its row; the insurer's single row has none."""
 
-_NAMING_A_CENTRE = frozenset({Register.AGENTS, Register.CALLER_NUMBERS, Register.CAMPAIGNS})
-
-_columns = register_versions.c
+_rows, _columns = register_rows.c, register_versions.c
 _VERSION_COLUMNS = (
     _columns.version_id,
     _columns.row_id,
@@ -285,8 +274,7 @@ def _add_version(
 ) -> StoredVersion:
     register, row_id, person, now = writing
     version = make_version(row_id, change, history=history, id_field=_ID_FIELDS.get(register), now=now)
-    if register in _NAMING_A_CENTRE:
-        _check_centre(connection, version.body["centre_id"])
+    _check_fields(connection, register, version.body)
     if register is Register.CALLER_NUMBERS:
         _check_number(connection, sorted([*history, version], key=_order), now=now)
     connection.execute(
@@ -337,11 +325,18 @@ def _stored(row: Row[*tuple[Any, ...]]) -> StoredVersion:
     )
 
 
-def _check_centre(connection: Connection, centre_id: str | None) -> None:
-    rows = register_rows.c
-    known = select(rows.row_id).where(rows.register == Register.CENTRES, rows.row_id == centre_id)
-    if centre_id is not None and connection.execute(known).one_or_none() is None:
-        raise RegisterFieldError("centre_id", "is not the id of a centre; register the centre first")
+def _check_fields(connection: Connection, register: Register, body: Mapping[str, Any]) -> None:
+    """Refuse a row with a period that runs backwards, or that names a row which its register does not have."""
+    error = backward_period(body)
+    if error is not None:
+        raise error
+    for field, named in NAMED_ROWS.items():
+        row_id = body.get(field)
+        if row_id is None or field == _ID_FIELDS.get(register):
+            continue
+        known = select(_rows.row_id).where(_rows.register == named, _rows.row_id == row_id)
+        if connection.execute(known).one_or_none() is None:
+            raise unknown_row(field, row_id)
 
 
 def _check_number(connection: Connection, versions: Sequence[StoredVersion], *, now: datetime) -> None:

@@ -18,6 +18,7 @@ from compliance import (
     periods,
     policy,
     policy_store,
+    register_fields,
     registers,
     rule_answers,
 )
@@ -74,7 +75,7 @@ def fill_problem_table() -> None:
     for error in _BAD_FIELD:
         register_answer(error, _field_problem)
     register_answer(policy.PolicyError, _policy_problem)
-    register_answer(registers.RegisterFieldError, _register_problem)
+    register_answer(register_fields.RegisterFieldError, _register_problem)
     register_answer(QueueUnavailableError, lambda _error: database_away())
     register_answer(block_list.PersonContendedError, lambda _error: database_away("Others write to the same person."))
     register_answer(RevokedTokenError, lambda _error: unauthorized())
@@ -91,7 +92,7 @@ def _field_problem(error: Exception) -> Problem:
 
 
 def _register_problem(error: Exception) -> Problem:
-    if not isinstance(error, registers.RegisterFieldError):
+    if not isinstance(error, register_fields.RegisterFieldError):
         raise TypeError from error
     named: dict[str, object] = {"loc": error.field, "msg": error.reason}
     if error.article is not None:

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event, select
 
 from compliance.customer_rows import list_customers, put_customer
+from compliance.register_fields import RegisterFieldError
 from compliance.register_tables import customer_phones
-from compliance.registers import Change, Register, RegisterFieldError, read_versions
+from compliance.registers import Change, Register, read_versions
 from infra.ids import new_id_text
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Engine, text
 
 from compliance.call_facts import ProposedCall
 from compliance.register_book import Shelf, read_counters
+from compliance.register_fields import RegisterFieldError
 from compliance.registers import (
     Change,
     NumberInUseError,
     Register,
-    RegisterFieldError,
     RowExistsError,
     StoredVersion,
     UnknownRowError,
@@ -196,6 +196,23 @@ def test_a_row_may_not_name_a_centre_that_is_not_registered(connection: Connecti
         add_row(connection, register, new_id_text(), change, person="admin", now=NOW)
 
     assert (refused.value.field, refused.value.article) == ("centre_id", None)
+
+
+@pytest.mark.parametrize("register", [Register.SCRIPTS, Register.CAMPAIGNS])
+def test_a_row_may_not_name_a_product_that_is_not_registered(connection: Connection, register: Register) -> None:
+    with pytest.raises(RegisterFieldError, match=r"product_code.*'nothing'"):
+        add_row(connection, register, new_id_text(), Change({"product_code": "nothing"}), person="admin", now=NOW)
+
+
+def test_a_change_of_one_end_of_a_period_is_held_against_the_stored_other(connection: Connection) -> None:
+    contract = {"contract_from": "2026-01-01", "contract_through": "2026-12-31"}
+    row_id = added(connection, Change({**CENTRE, **contract}))
+
+    with pytest.raises(RegisterFieldError) as refused:
+        amended(connection, row_id, Change({"contract_from": "2027-01-01"}))
+
+    assert refused.value.field == "contract_through"
+    assert len(read_versions(connection, Register.CENTRES, row_id)) == 1
 
 
 def test_a_number_retired_too_early_is_refused_with_the_article(connection: Connection) -> None:

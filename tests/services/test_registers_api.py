@@ -30,6 +30,7 @@ CENTRE = {
     "effective_from": "2020-01-01",
 }
 PRODUCT = {"product_code": "p1", "name": "定期寿险", "type": "ordinary", "cooling_off_days": 15, "medical_exam": False}
+OTHER_PRODUCT = {**PRODUCT, "product_code": "p2"}
 SCRIPT = {
     "sales_mode": "own_centre",
     "product_code": "p1",
@@ -92,7 +93,7 @@ def test_a_new_row_answers_with_all_its_fields_and_dates(client_for: ClientFor) 
     [
         pytest.param("centres", CENTRE, "centre_id", {"state": "closed"}, id="centres"),
         pytest.param("caller-numbers", NUMBER, "caller_number_id", {"retired_on": "2027-01-01"}, id="caller numbers"),
-        pytest.param("products", PRODUCT, "product_code", {"type": "participating"}, id="products"),
+        pytest.param("products", OTHER_PRODUCT, "product_code", {"type": "participating"}, id="products"),
         pytest.param("scripts", SCRIPT, "script_id", {"text": "您好!"}, id="scripts"),
         pytest.param("campaigns", CAMPAIGN, "campaign_id", {"legal_basis": None}, id="campaigns"),
     ],
@@ -101,6 +102,7 @@ def test_a_change_adds_a_version_and_the_earlier_one_stays(
     client_for: ClientFor, path: str, body: dict[str, Any], id_field: str, change: dict[str, Any]
 ) -> None:
     admin = client_for("admin")
+    added(admin, "products", PRODUCT)
     first = added(admin, path, {**body, "effective_from": "2026-01-01"})
     one = f"/v1/{path}/{first[id_field]}"
 
@@ -112,7 +114,7 @@ def test_a_change_adds_a_version_and_the_earlier_one_stays(
     assert admin.get(one, params={"on": "2026-06-01"}).json() == second.json()
     assert admin.get(one).json() == second.json()
     assert admin.get(f"{one}/versions").json() == {"items": [second.json(), first]}
-    assert admin.get(f"/v1/{path}").json() == {"items": [second.json()], "next_cursor": None}
+    assert admin.get(f"/v1/{path}").json()["items"][0] == second.json()
     assert admin.get(one, params={"on": "2025-12-31"}).status_code == 404
 
 
@@ -146,6 +148,14 @@ def test_the_default_day_is_that_of_shanghai(client_for: ClientFor, clock: Setta
         pytest.param("campaigns", {**CAMPAIGN, "centre_id": NOBODY}, "centre_id", id="campaign of an unknown centre"),
         pytest.param("caller-numbers", {**NUMBER, "centre_id": NOBODY}, "centre_id", id="number of an unknown centre"),
         pytest.param("caller-numbers", {**NUMBER, "phone": "110"}, "phone", id="emergency number"),
+        pytest.param("scripts", SCRIPT, "product_code", id="script of an unknown product"),
+        pytest.param("campaigns", CAMPAIGN, "product_code", id="campaign of an unknown product"),
+        pytest.param(
+            "products",
+            {**PRODUCT, "sold_from": "2026-02-01", "sold_through": "2026-01-31"},
+            "sold_through",
+            id="a product sold until before it is sold",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_named(client_for: ClientFor, path: str, body: dict[str, Any], loc: str) -> None:
@@ -234,9 +244,18 @@ def test_a_centre_without_the_words_of_article_8_is_stored_with_a_warning(client
 
 
 def test_a_script_has_the_digest_of_its_text(client_for: ClientFor) -> None:
-    script = added(client_for("admin"), "scripts", {**SCRIPT, "text": "abc"})
+    admin = client_for("admin")
+    added(admin, "products", PRODUCT)
+
+    script = added(admin, "scripts", {**SCRIPT, "text": "abc"})
 
     assert script["text_sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_refusal_names_the_value_that_no_register_has(client_for: ClientFor) -> None:
+    answer = client_for("admin").post("/v1/scripts", json=SCRIPT)
+
+    assert "'p1'" in answer.json()["errors"][0]["msg"]
 
 
 def test_a_repeated_post_with_its_key_adds_one_row(client_for: ClientFor) -> None:
