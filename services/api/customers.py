@@ -38,10 +38,10 @@ CustomerHistory = history_model("CustomerHistory", CustomerAnswer)
 
 
 def _answer(version: StoredVersion, actor: Actor) -> dict[str, object]:
-    answer = version_answer(version)
+    answer = version_answer(version, CustomerBody)
     if actor.role is Role.OFFICER:
         return answer
-    return {**answer, "phones": [masked(phone) for phone in version.body["phones"]]}
+    return {**answer, "phones": [masked(phone) for phone in version.body.get("phones", ())]}
 
 
 @router.put(
@@ -56,7 +56,7 @@ def put(customer_id: CustomerId, body: CustomerBody, connection: Transaction, no
     """
     body.phones = list(dict.fromkeys(body.phones))
     version, is_new = put_customer(connection, customer_id, whole(body), person=actor.owner, now=now)
-    return json_response(version_answer(version), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+    return json_response(version_answer(version, CustomerBody), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
 @router.get("", response_model=None, responses={200: {"model": CustomerList}})

@@ -7,6 +7,7 @@ row, PATCH a version, GET lists the rows, shows one on a day, and shows its whol
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -82,12 +83,23 @@ class Resource:
 
     def answer(self, version: StoredVersion) -> dict[str, object]:
         """Return a version as the API shows it."""
-        return {**version_answer(version), **self.extras(version.body)}
+        return {**version_answer(version, self.body), **self.extras(version.body)}
 
 
-def version_answer(version: StoredVersion) -> dict[str, object]:
-    """Return the fields of a version and when it holds and was recorded."""
+@cache
+def _defaults(body: type[RegisterBody]) -> Mapping[str, object]:
+    """Return the fields that may be left out of a row, as stored when they are."""
+    fields = {name: info for name, info in body.model_fields.items() if not info.is_required() and name not in _DATES}
+    return {name: info.get_default(call_default_factory=True) for name, info in fields.items()}
+
+
+def version_answer(version: StoredVersion, body: type[RegisterBody]) -> dict[str, object]:
+    """Return the fields of a version and when it holds and was recorded.
+
+    A field that the register did not have when the version was stored has the value of one left out.
+    """
     return {
+        **_defaults(body),
         **version.body,
         "effective_from": version.effective_from,
         "effective_through": version.effective_through,
@@ -263,18 +275,18 @@ def history_model(name: str, answer: type[BaseModel]) -> type[BaseModel]:
 
 def _show_insurer(connection: Transaction, now: Now, _actor: Reader, on: On = None) -> Response:
     version = read_version(connection, Register.INSURER, INSURER_ROW, on=on, today=shanghai_day(now))
-    return json_response(version_answer(version))
+    return json_response(version_answer(version, InsurerBody))
 
 
 def _amend_insurer(body: Body, connection: Transaction, now: Now, actor: Writer) -> Response:
     defaults = whole(InsurerBody()).fields
     version = amend_insurer(connection, partial(body), defaults=defaults, person=actor.owner, now=now)
-    return json_response(version_answer(version))
+    return json_response(version_answer(version, InsurerBody))
 
 
 def _insurer_history(connection: Transaction, _actor: Reader) -> Response:
     versions = read_versions(connection, Register.INSURER, INSURER_ROW)
-    return json_response({"items": [version_answer(version) for version in reversed(versions)]})
+    return json_response({"items": [version_answer(version, InsurerBody) for version in reversed(versions)]})
 
 
 def make_insurer_router() -> APIRouter:
