@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from compliance.register_book import COUNTED
 from compliance.register_tables import customer_phones, overlays, policies, register_counters
+from compliance.registers import Register
 from compliance.tables import do_not_call_entries, do_not_call_events, do_not_call_phones
 from infra.celery_app import BROKER_TABLES
 from infra.database import make_engine, metadata
@@ -269,6 +271,11 @@ def counters(connection: Connection) -> dict[str, int]:
 
 def moved(before: dict[str, int], after: dict[str, int]) -> set[str]:
     return {register for register, changes in after.items() if changes != before[register]}
+
+
+def test_what_processes_keep_in_memory_has_a_counter(connection: Connection) -> None:
+    assert set(counters(connection)) == {*COUNTED, "tokens"}
+    assert set(Register) - {Register.CUSTOMERS} <= set(COUNTED)
 
 
 def test_writing_registers_moves_the_counter_of_each(connection: Connection) -> None:
