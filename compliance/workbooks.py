@@ -19,10 +19,16 @@ from compliance.list_rows import Row, UnreadableListError, number_column_of
 CellValue = int | float | str | bool | time | date | datetime | timedelta
 
 _CHUNK_BYTES = 1 << 20
-_CELL_REFERENCE = re.compile(rb"""\br\s*=\s*["']\s*([A-Za-z]{1,7})([0-9]{1,9})""")
-_LONGEST_REFERENCE = 64
+_CELL_REFERENCE = re.compile(rb"""\br\s*=\s*["']\s*([A-Za-z]{1,7})0*+([0-9]+)""")
+_CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
+_ROW_REFERENCE = re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\sr\s*=\s*["']\s*0*+([0-9]+)""")
+_ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
+_LONGEST_TAG = 1 << 20
+_MOST_DIGITS = 9
 _LARGEST_EXACT_FLOAT = 2**53
 _ENCRYPTED = 0x1
+_OTHER_FORMATS = frozenset({"xl/workbook.bin", "content.xml"})
+"""What .xlsb and .ods hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,9 @@ def cell_text(value: CellValue) -> str:
 
 def _check_is_workbook(members: list[zipfile.ZipInfo]) -> None:
     names = {member.filename for member in members}
-    if "[Content_Types].xml" not in names or "xl/workbook.xml" not in names:
+    # Beside these, the reader would turn to a part of another format, which is not checked here.
+    is_workbook = {"[Content_Types].xml", "xl/workbook.xml"} <= names and names.isdisjoint(_OTHER_FORMATS)
+    if not is_workbook:
         raise UnreadableListError(
             "the file is a zip archive, but no .xlsx workbook; unpack it, or save the list as .xlsx or CSV",
             "该文件是压缩包,但不是 .xlsx 工作簿;请先解压,或另存为 .xlsx 或 CSV",
@@ -170,20 +178,67 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Wor
 
     One cell far out makes a sheet as large as the rectangle up to it, so the corner is looked for beforehand.
     """
-    is_sheet = member.filename.startswith("xl/worksheets/")
-    last_row = last_column = 0
-    tail = b""
+    corner, tail = _Corner(), b""
     with archive.open(member) as file:
         while chunk := file.read(_CHUNK_BYTES):
-            if not is_sheet:
-                continue
-            text = tail + chunk
-            for letters, digits in set(_CELL_REFERENCE.findall(text)):
-                last_column = max(last_column, _column_number(letters))
-                last_row = max(last_row, int(digits))
-            tail = text[-_LONGEST_REFERENCE:]
-            if last_row * last_column > limits.cells:
-                raise _too_many_cells(last_row, last_column, limits)
+            tags, begun, rest = (tail + chunk).rpartition(b"<")
+            tail = begun + rest
+            if len(tail) > _LONGEST_TAG:
+                tail = re.sub(rb"\s+", b" ", tail)[-_LONGEST_TAG:]
+            corner.take(tags)
+            corner.check(limits)
+    corner.take(tail)
+    corner.check(limits)
+
+
+@dataclass(slots=True)
+class _Corner:
+    """How far a sheet reaches, as far as it has been seen: no cell lies beyond `rows` and `columns`.
+
+    Any member of the archive may be a sheet, whatever its name. Rows and cells without a reference follow the one
+    before, so such rows count on top of the last row named, and the cells of the widest row that has such ones on
+    top of the last column named.
+    """
+
+    last_row: int = 0
+    last_column: int = 0
+    rows_without_number: int = 0
+    widest_row: int = 0
+    cells_of_open_row: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.last_row + self.rows_without_number
+
+    @property
+    def columns(self) -> int:
+        return self.last_column + self.widest_row
+
+    def take(self, tags: bytes) -> None:
+        """See more of the sheet, cut between tags."""
+        cells = _CELL_REFERENCE.findall(tags)
+        for letters, digits in set(cells):
+            self.last_column = max(self.last_column, _column_number(letters))
+            self.last_row = max(self.last_row, _row_number(digits))
+        rows = _ROW_REFERENCE.findall(tags)
+        self.last_row = max([self.last_row, *map(_row_number, rows)])
+        self.rows_without_number += len(_ROW.findall(tags)) - len(rows)
+        if len(_CELL.findall(tags)) > len(cells):
+            self._count_cells(tags)
+
+    def check(self, limits: WorkbookLimits) -> None:
+        if self.rows * self.columns > limits.cells:
+            raise _too_many_cells(self.rows, self.columns, limits)
+
+    def _count_cells(self, tags: bytes) -> None:
+        for number, row in enumerate(_ROW.split(tags)):
+            found = len(_CELL.findall(row))
+            self.cells_of_open_row = found + (self.cells_of_open_row if number == 0 else 0)
+            self.widest_row = max(self.widest_row, self.cells_of_open_row)
+
+
+def _row_number(digits: bytes) -> int:
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
 
 
 def _column_number(letters: bytes) -> int:

@@ -183,6 +183,8 @@ def test_workbook_that_understates_its_size_is_refused_within_the_size_it_states
         pytest.param(b'<c r="XFD1048576"><v>1</v></c>', id="as Excel writes it"),
         pytest.param(b"<c t='n' r = 'xfd1048576' ><v>1</v></c>", id="in another hand"),
         pytest.param(b" " * ((1 << 20) - 60) + b'<c r="XFD1048576"><v>1</v></c>', id="across chunks"),
+        pytest.param(b'<c r="XFD00000000001048576"><v>1</v></c>', id="with leading zeros"),
+        pytest.param(b"<c r" + b" " * (3 << 20) + b'="XFD1048576"><v>1</v></c>', id="in an endless tag"),
     ],
 )
 def test_sheet_with_one_cell_far_out_is_refused(tmp_path: Path, cell: bytes) -> None:
@@ -191,6 +193,52 @@ def test_sheet_with_one_cell_far_out_is_refused(tmp_path: Path, cell: bytes) -> 
 
     with pytest.raises(UnreadableListError, match="reaches to row 1048576 and column 16384"):
         open_sheet(path, DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("sheet", "rows", "columns"),
+    [
+        pytest.param(b'<row r="99999999"><c><v>1</v></c></row>', 99999999, 2, id="a row far down"),
+        pytest.param(b'<row r="99999999999"><c><v>1</v></c></row>', 10**9, 2, id="a row beyond all rows"),
+        pytest.param(
+            b"<row>" + b"<c/>" * 30_000 + b'</row><row r="1000"><c/></row>', 1001, 30_001, id="cells without names"
+        ),
+        pytest.param(
+            b"<row>" + b"<x:c />" * 300_000 + b'</row><x:row r="1000"/>', 1001, 300_001, id="a row across chunks"
+        ),
+    ],
+)
+def test_sheet_that_reaches_far_without_naming_its_cells_is_refused(
+    tmp_path: Path, sheet: bytes, rows: int, columns: int
+) -> None:
+    first = b'<worksheet><sheetData><row r="1"><c r="A1"><v>1</v></c></row>'
+    content = first + sheet + b"</sheetData></worksheet>"
+    path = rewritten(saved(tmp_path, workbook_of(("phone",))), "xl/worksheets/sheet1.xml", content)
+
+    with pytest.raises(UnreadableListError, match=f"reaches to row {rows} and column {columns},"):
+        open_sheet(path, DEFAULT_LIMITS)
+
+
+def test_a_sheet_may_lie_anywhere_in_the_archive_and_is_checked_there(tmp_path: Path) -> None:
+    sheet = b'<worksheet><sheetData><row r="1"><c r="XFD1048576"><v>1</v></c></row></sheetData></worksheet>'
+    path = rewritten(saved(tmp_path, workbook_of(("phone",))), "xl/list", sheet)
+
+    with pytest.raises(UnreadableListError, match="reaches to row 1048576 and column 16384"):
+        open_sheet(path, DEFAULT_LIMITS)
+
+
+def test_a_sheet_that_names_neither_rows_nor_cells_is_read(tmp_path: Path) -> None:
+    row = b'<row><c t="inlineStr"><is><t>%b</t></is></c></row>'
+    content = b"".join(
+        [
+            b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>',
+            *(row % text for text in (b"phone", b"13800138000", b"13800138001")),
+            b"</sheetData></worksheet>",
+        ]
+    )
+    path = rewritten(saved(tmp_path, workbook_of(("x",))), "xl/worksheets/sheet1.xml", content)
+
+    assert rows_of(open_sheet(path, DEFAULT_LIMITS)) == [Row(2, ("13800138000",)), Row(3, ("13800138001",))]
 
 
 def archive_of(**members: bytes) -> bytes:
@@ -210,6 +258,11 @@ ENCRYPTED[ENCRYPTED.index(b"PK\x01\x02") + 8] |= 1
     [
         pytest.param(archive_of(word=b"x"), "a zip archive, but no .xlsx workbook", id="zip of something else"),
         pytest.param(b"PK\x03\x04 and nothing else", "the workbook is damaged", id="cut off"),
+        pytest.param(
+            archive_of(**{"[Content_Types].xml": b"", "xl/workbook.xml": b"", "content.xml": b""}),
+            "a zip archive, but no .xlsx workbook",
+            id="another format below the same roof",
+        ),
         pytest.param(bytes(ENCRYPTED), "the workbook is encrypted", id="encrypted"),
         pytest.param(
             archive_of(**{"[Content_Types].xml": b"", "xl/workbook.xml": b"<x>"}),
