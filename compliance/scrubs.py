@@ -64,7 +64,7 @@ def scrub_file(  # noqa: PLR0913 - where from, where to, and what each comes wit
     keep_prefix_tables(cache_dir)
     numbers = open_number_list(source)
     filed = file_listed_phones(engine, cache_dir)
-    with one_state(engine) as connection, _whole_or_nothing(target) as stream:
+    with _whole_file(target) as stream, one_state(engine) as connection:
         snapshot = see_changes(connection, filed)
         now = clock()
         sitting = _sitting(connection, call, calendar=calendar, at=at or now, now=now)
@@ -74,8 +74,11 @@ def scrub_file(  # noqa: PLR0913 - where from, where to, and what each comes wit
 
 
 @contextmanager
-def _whole_or_nothing(target: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes its name when it is whole: until then another attempt may write beside it."""
+def _whole_file(target: Path) -> Iterator[BinaryIO]:
+    """Give a file that takes the name `target` when it is whole; one that is not leaves nothing behind.
+
+    Its name is its own until then: an attempt believed dead may still write.
+    """
     unfinished = target.with_name(f"{target.name}.{new_id_text()}")
     try:
         with unfinished.open("xb") as stream:

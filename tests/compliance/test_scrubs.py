@@ -190,6 +190,30 @@ def test_an_unreadable_file_is_an_error_and_leaves_no_result(desk: Desk, tmp_pat
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_scrub_that_breaks_off_leaves_nothing(desk: Desk, tmp_path: Path) -> None:
+    def fail(_done: int, _total: int | None) -> None:
+        raise ZeroDivisionError
+
+    (tmp_path / "in.csv").write_text("phone\n13800138000\n")
+    (tmp_path / "out.csv").write_text("the one before")
+
+    with pytest.raises(ZeroDivisionError):
+        scrub_file(
+            desk.engine,
+            tmp_path / "in.csv",
+            tmp_path / "out.csv",
+            call=TEMPLATE,
+            at=None,
+            clock=lambda: NOON,
+            calendar=CALENDAR,
+            cache_dir=desk.directory / "cache",
+            progress=fail,
+        )
+
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv"}
+    assert (tmp_path / "out.csv").read_text() == "the one before"
+
+
 def test_a_refusal_committed_just_before_the_clock_is_read_counts(desk: Desk, tmp_path: Path) -> None:
     late = NOON + timedelta(seconds=5)
     source = tmp_path / "in.csv"
