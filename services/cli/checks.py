@@ -17,21 +17,20 @@ from compliance.scrubs import scrub_file
 from compliance.shanghai import SHANGHAI
 from compliance.working_days import package_calendar
 from infra.clock import clock_with_offset
-from infra.database import make_engine
 from services.check_answers import answers
 from services.cli.terminal import (
     BAD_USAGE,
     FAILED,
+    PERSON,
     JsonFlag,
-    database,
+    engine_on,
     fail,
-    faults_explained,
     progress_bar,
     settings_or_exit,
     show,
+    writable_target,
 )
 
-_PERSON = "command line"
 FIRST_SIMULATED = datetime(2015, 1, 1, tzinfo=SHANGHAI)
 LAST_SIMULATED = datetime(2201, 1, 1, tzinfo=SHANGHAI)
 
@@ -87,16 +86,13 @@ def check(  # noqa: PLR0913 - one option per fact
     instant = parsed_instant(at)
     settings = settings_or_exit()
     now = clock_with_offset(settings.clock_offset)()
-    with database(settings) as url, faults_explained():
-        engine = make_engine(url, application_name="telesales-cli")
-        calendar = package_calendar()
-        with engine.begin() as connection:
-            if instant is None:
-                gate = Gate(shelf=Shelf(), calendar=calendar)
-                judged = check_calls(connection, [call], gate=gate, actors=[_PERSON], now=now)
-            else:
-                judged = simulate_calls(connection, [call], policy=None, calendar=calendar, at=instant, now=now)
-        engine.dispose()
+    calendar = package_calendar()
+    with engine_on(settings) as engine, engine.begin() as connection:
+        if instant is None:
+            gate = Gate(shelf=Shelf(), calendar=calendar)
+            judged = check_calls(connection, [call], gate=gate, actors=[PERSON], now=now)
+        else:
+            judged = simulate_calls(connection, [call], policy=None, calendar=calendar, at=instant, now=now)
     answer = msgspec.json.decode(answers(judged, simulated=instant is not None)[0])
     show(answer, as_json=as_json, sentence=_sentence(judged[0]))
     if judged[0].decision.verdict is Verdict.DENY:
@@ -139,13 +135,13 @@ def scrub(  # noqa: PLR0913 - one option per fact
     )
     instant = parsed_instant(at)
     settings = settings_or_exit()
-    with database(settings) as url, faults_explained(), progress_bar("scrubbing", quiet=as_json) as advance:
-        engine = make_engine(url, application_name="telesales-cli")
+    written = writable_target(source, target, advice="name another TARGET")
+    with engine_on(settings) as engine, progress_bar("scrubbing", quiet=as_json) as advance:
         try:
             result = scrub_file(
                 engine,
                 source,
-                target,
+                written,
                 call=template,
                 at=instant,
                 clock=clock_with_offset(settings.clock_offset),
@@ -155,7 +151,8 @@ def scrub(  # noqa: PLR0913 - one option per fact
             )
         except UnreadableListError as error:
             fail(str(error))
-        engine.dispose()
+        except OSError as error:
+            fail(f"{error.filename or target} cannot be used: {error.strerror}")
     show(
         result,
         as_json=as_json,

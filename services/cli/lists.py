@@ -16,20 +16,17 @@ from compliance.do_not_call_imports import (
 from compliance.import_chunks import ImportContendedError
 from compliance.list_rows import UnreadableListError
 from infra.clock import clock_with_offset
-from infra.database import make_engine
 from services.cli.terminal import (
-    BAD_USAGE,
     FAILED,
+    PERSON,
     JsonFlag,
-    database,
+    engine_on,
     fail,
-    faults_explained,
     progress_bar,
     settings_or_exit,
     show,
+    writable_target,
 )
-
-_PERSON = "command line"
 
 commands = typer.Typer(help="The do-not-call list.", no_args_is_help=True)
 
@@ -54,9 +51,8 @@ def import_list(
     Exit status 0: done, even if some rows were rejected; 1: nothing was stored.
     """
     target = rejected or source.with_name(REJECTED_FILE)
-    if target.resolve() == source.resolve():
-        fail(f"{source} would be overwritten; name another file with --rejected", status=BAD_USAGE)
-    result = _import(source, target, mode, quiet=as_json)
+    written = writable_target(source, target, advice="name another file with --rejected")
+    result = _import(source, written, mode, quiet=as_json)
     show({**result, "rejected_file": str(target)}, as_json=as_json, sentence=_sentence(result, target))
     if result.get("stored") is False:
         raise typer.Exit(FAILED)
@@ -64,8 +60,7 @@ def import_list(
 
 def _import(source: Path, target: Path, mode: ImportMode, *, quiet: bool) -> dict[str, object]:
     settings = settings_or_exit()
-    with database(settings) as url, faults_explained(), progress_bar("importing", quiet=quiet) as advance:
-        engine = make_engine(url, application_name="telesales-cli")
+    with engine_on(settings) as engine, progress_bar("importing", quiet=quiet) as advance:
 
         def note(_connection: Connection, standing: Standing, total: int) -> None:
             advance(standing.read, total)
@@ -75,7 +70,7 @@ def _import(source: Path, target: Path, mode: ImportMode, *, quiet: bool) -> dic
             source=source,
             rejected=target,
             mode=mode,
-            person=_PERSON,
+            person=PERSON,
             clock=clock_with_offset(settings.clock_offset),
             note=note,
             show=advance,
@@ -85,9 +80,7 @@ def _import(source: Path, target: Path, mode: ImportMode, *, quiet: bool) -> dic
         except (UnreadableListError, ImportContendedError) as error:
             fail(str(error))
         except OSError as error:
-            fail(f"{target} cannot be written: {error.strerror}")
-        finally:
-            engine.dispose()
+            fail(f"{error.filename or target} cannot be used: {error.strerror}")
 
 
 def _sentence(result: dict[str, object], target: Path) -> str:

@@ -4,20 +4,28 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Never
 
+import psycopg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from compliance.shanghai import SHANGHAI
 from infra import embedded_postgres
+from infra.database import make_engine
 from infra.postgres_account import EmbeddedPostgresError
 from infra.settings import Settings, SettingsError, read_settings
 
 FAILED = 1
 BAD_USAGE = 2
+
+PERSON = "command line"
+"""Who did what a command does, in the records of it."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 
@@ -33,6 +41,20 @@ def fail(message: str, *, status: int = FAILED) -> Never:
 def say(message: str) -> None:
     """Tell the person at the terminal what is being done; programs read standard output only."""
     _errors.print(f"· {message}", markup=False, soft_wrap=True)
+
+
+def writable_target(source: Path, target: Path, *, advice: str) -> Path:
+    """Return where a command's file goes, links followed.
+
+    The file takes its place whole, so what stands there must be neither `source` nor a device, of which a plain file
+    would be left: both end with bad usage.
+    """
+    found = target.resolve()
+    if found.exists() and found.samefile(source):
+        fail(f"{source} would be overwritten; {advice}", status=BAD_USAGE)
+    if found.exists() and not found.is_file():
+        fail(f"{target} is no regular file and would be replaced by one; {advice}", status=BAD_USAGE)
+    return found
 
 
 def settings_or_exit() -> Settings:
@@ -68,18 +90,33 @@ def database(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
+def engine_on(settings: Settings) -> Iterator[Engine]:
+    """Give an engine on the database; what the database may do to the command ends it with a sentence."""
+    with database(settings) as url, faults_explained():
+        engine = make_engine(url, application_name="telesales-cli")
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+@contextmanager
 def faults_explained() -> Iterator[None]:
     """Turn what the database may do to a command into a sentence and exit status 1."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, psycopg.Error) as error:
         fail(f"the database could not do it ({type(error).__name__}); is it running and migrated (telesales migrate)?")
+
+
+def _as_text(value: object) -> str:
+    return value.astimezone(SHANGHAI).isoformat() if isinstance(value, datetime) else str(value)
 
 
 def show(found: dict[str, object], *, as_json: bool, sentence: str) -> None:
     """Print the outcome: one JSON object, or a sentence."""
     if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, default=_as_text) + "\n")
     else:
         Console(highlight=False).print(sentence, markup=False, soft_wrap=True)
 

@@ -10,15 +10,13 @@ from sqlalchemy import select
 from compliance.audit import note
 from compliance.shanghai import SHANGHAI
 from infra.clock import clock_with_offset
-from infra.database import make_engine
 from infra.ids import new_id
-from services.cli.terminal import BAD_USAGE, JsonFlag, database, fail, faults_explained, settings_or_exit, show
+from services.cli.terminal import BAD_USAGE, PERSON, JsonFlag, engine_on, fail, settings_or_exit, show
 from services.tables import access_tokens
 from services.tokens import Role, UnknownTokenError, create_token, revoke_token
 
 commands = typer.Typer(help="Access tokens: stored hashed, shown once.", no_args_is_help=True)
 
-_PERSON = "command line"
 _LONGEST_OWNER = 200
 
 
@@ -35,15 +33,10 @@ def create(
     settings = settings_or_exit()
     now = clock_with_offset(settings.clock_offset)()
     token_id = new_id()
-    with database(settings) as url, faults_explained():
-        engine = make_engine(url, application_name="telesales-cli")
-        with engine.begin() as connection:
-            token = create_token(
-                connection, token_id=token_id, role=role, owner=owner, now=now, life=timedelta(days=days)
-            )
-            details = {"role": role.value, "owner": owner, "days": days}
-            note(connection, kind="token_created", subject=str(token_id), details=details, person=_PERSON, now=now)
-        engine.dispose()
+    with engine_on(settings) as engine, engine.begin() as connection:
+        token = create_token(connection, token_id=token_id, role=role, owner=owner, now=now, life=timedelta(days=days))
+        details = {"role": role.value, "owner": owner, "days": days}
+        note(connection, kind="token_created", subject=str(token_id), details=details, person=PERSON, now=now)
     expires_at = (now + timedelta(days=days)).astimezone(SHANGHAI).isoformat()
     found: dict[str, object] = {
         "token_id": str(token_id),
@@ -62,15 +55,13 @@ def revoke(
     """End a token at once."""
     settings = settings_or_exit()
     now = clock_with_offset(settings.clock_offset)()
-    with database(settings) as url, faults_explained():
-        engine = make_engine(url, application_name="telesales-cli")
+    with engine_on(settings) as engine:
         try:
             with engine.begin() as connection:
                 revoke_token(connection, token_id, now=now)
-                note(connection, kind="token_revoked", subject=str(token_id), details={}, person=_PERSON, now=now)
+                note(connection, kind="token_revoked", subject=str(token_id), details={}, person=PERSON, now=now)
         except UnknownTokenError as error:
             fail(str(error))
-        engine.dispose()
     show({"token_id": str(token_id), "revoked": True}, as_json=as_json, sentence=f"token {token_id} is revoked")
 
 
@@ -79,11 +70,8 @@ def list_tokens(*, as_json: JsonFlag = False) -> None:
     """List tokens, newest first; never the tokens themselves."""
     settings = settings_or_exit()
     columns = [column for column in access_tokens.c if column.name != "token_hash"]
-    with database(settings) as url, faults_explained():
-        engine = make_engine(url, application_name="telesales-cli")
-        with engine.connect() as connection:
-            rows = connection.execute(select(*columns).order_by(access_tokens.c.token_id.desc())).mappings().all()
-        engine.dispose()
+    with engine_on(settings) as engine, engine.connect() as connection:
+        rows = connection.execute(select(*columns).order_by(access_tokens.c.token_id.desc())).mappings().all()
     lines = [
         f"{row['token_id']}  {row['role']:<9}  {row['owner']}  expires {row['expires_at']:%Y-%m-%d}"
         f"{'  revoked' if row['revoked_at'] else ''}"

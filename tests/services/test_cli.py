@@ -229,6 +229,7 @@ def test_a_token_is_made_listed_and_revoked(url: str, engine_of_url: Engine) -> 
         ).all()
     assert set(made) == {"token_id", "token", "role", "owner", "expires_at"}
     assert (listed["token_id"], listed["role"], listed["owner"]) == (made["token_id"], "officer", "甲")
+    assert listed["expires_at"] == made["expires_at"]
     assert "token_hash" not in listed
     assert made["token"] not in json.dumps(listed)
     assert revoked == {"token_id": made["token_id"], "revoked": True}

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_the_rejected_rows_go_where_they_are_wanted(terminal: Terminal, tmp_path
 def test_the_list_is_never_overwritten_by_its_rejected_rows(terminal: Terminal) -> None:
     refused = terminal.run(LISTED, "--rejected", str(terminal.source))
     assert (refused.exit_code, terminal.source.read_text("utf-8")) == (2, LISTED)
+
+
+def test_a_device_is_never_replaced_by_the_rejected_rows(terminal: Terminal, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "device")
+    refused = terminal.run(LISTED, "--rejected", str(tmp_path / "device"))
+    assert (refused.exit_code, (tmp_path / "device").is_fifo()) == (2, True)
+
+
+def test_a_directory_that_is_missing_is_named(terminal: Terminal, engine: Engine, tmp_path: Path) -> None:
+    failed = terminal.run(LISTED, "--rejected", str(tmp_path / "missing" / "bad.csv"))
+    assert (failed.exit_code, "No such file or directory" in failed.output) == (1, True)
+    assert count_entries(engine) == 0
 
 
 def test_a_file_that_is_no_list_fails(terminal: Terminal) -> None:
