@@ -92,7 +92,8 @@ class Pair(Generic[Summary]):
     def _be_second(self, file: int, here: Pipe, there: Pipe) -> None:
         # Its own copy of the other end would keep this process waiting for ever if the first one died.
         here.close()
-        with suppress(EOFError):
+        # Ctrl-C at a terminal reaches both; the first one answers for it.
+        with suppress(EOFError, KeyboardInterrupt):
             try:
                 for piece in self.theirs():
                     offset = there.recv()

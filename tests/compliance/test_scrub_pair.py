@@ -68,6 +68,22 @@ def test_a_second_process_that_fails_or_dies_is_an_error(tmp_path: Path, theirs:
         written(tmp_path / "file", pair)
 
 
+def interrupted() -> Iterator[Piece]:
+    yield Piece(1, b"one")
+    raise KeyboardInterrupt
+
+
+def test_a_second_process_stopped_from_the_terminal_ends_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = Pair(mine=every_other([b"0", b"1", b"2"], 0), theirs=interrupted, sum_up=str)
+
+    with pytest.raises(SecondProcessError):
+        written(tmp_path / "file", pair)
+
+    assert capfd.readouterr().err == ""
+
+
 def test_a_summary_that_fails_is_an_error(tmp_path: Path) -> None:
     def no_summary() -> str:
         raise ZeroDivisionError
