@@ -18,6 +18,10 @@ NUMBER_HEADERS = (
     "callee",
     "phone_number",
     "mobile_phone",
+    "mobile_number",
+    "telephone_number",
+    "phone_no",
+    "mobile_no",
     "e164",
     "手机号",
     "手机号码",
@@ -28,8 +32,14 @@ NUMBER_HEADERS = (
     "联系方式",
     "移动电话",
     "号码",
+    "客户手机号",
+    "客户手机",
     "客户电话",
+    "客户联系电话",
     "被叫号码",
+    "被叫",
+    "固定电话",
+    "座机",
 )
 """Accepted headers of the column of telephone numbers, the best one first."""
 
