@@ -7,6 +7,7 @@ is held in memory as a whole; `WorkbookLimits` bounds how much that can be.
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -23,6 +24,9 @@ _CELL_REFERENCE = re.compile(rb"""\br\s*=\s*["']\s*([A-Za-z]{1,7})0*+([0-9]+)"""
 _CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
 _ROW_REFERENCE = re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\sr\s*=\s*["']\s*0*+([0-9]+)""")
 _ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
+_SHARED_STRINGS = "xl/sharedstrings.xml"
+_STRING_END = re.compile(rb"</(?:\w+:)?si\s*>|<(?:\w+:)?si\s*/>")
+_VALUE = re.compile(rb"<(?:\w+:)?v\b[^<>]*>\s*([0-9]{1,9})\s*(?:<|\Z)")
 _LONGEST_TAG = 1 << 20
 _MOST_DIGITS = 9
 _LARGEST_EXACT_FLOAT = 2**53
@@ -39,6 +43,7 @@ class WorkbookLimits:
     ratio: int = 200
     ratio_from_bytes: int = 64 << 20
     cells: int = 20_000_000
+    text_bytes: int = 2 << 30
 
 
 DEFAULT_LIMITS = WorkbookLimits()
@@ -112,8 +117,8 @@ def check_workbook(path: Path, limits: WorkbookLimits) -> None:
             members = archive.infolist()
             _check_is_workbook(members)
             _check_declared_sizes(members, limits)
-            for member in members:
-                _check_member(archive, member, limits)
+            cells = sum(_check_member(archive, member, limits) for member in members)
+            _check_shared_text(archive, cells, limits)
     # zipfile answers damage and unknown compression with whatever its parts happen to raise.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise _damaged() from error
@@ -173,22 +178,67 @@ def _check_declared_sizes(members: list[zipfile.ZipInfo], limits: WorkbookLimits
         )
 
 
-def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: WorkbookLimits) -> None:
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: WorkbookLimits) -> int:
     """Unpack one member to nowhere: its size and checksum must be those declared, and its sheet not too wide.
 
     One cell far out makes a sheet as large as the rectangle up to it, so the corner is looked for beforehand.
+    Return the number of cells.
     """
-    corner, tail = _Corner(), b""
+    corner = _Corner()
+    for tags in _pieces(archive, member):
+        corner.take(tags)
+        if corner.rows * corner.columns > limits.cells:
+            raise _too_many_cells(corner.rows, corner.columns, limits)
+    return corner.cells
+
+
+def _pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield a member cut before tags; of a tag too long to be one, the spaces are drawn together."""
+    tail = b""
     with archive.open(member) as file:
         while chunk := file.read(_CHUNK_BYTES):
             tags, begun, rest = (tail + chunk).rpartition(b"<")
             tail = begun + rest
             if len(tail) > _LONGEST_TAG:
                 tail = re.sub(rb"\s+", b" ", tail)[-_LONGEST_TAG:]
-            corner.take(tags)
-            corner.check(limits)
-    corner.take(tail)
-    corner.check(limits)
+            yield tags
+    yield tail
+
+
+def _check_shared_text(archive: zipfile.ZipFile, cells: int, limits: WorkbookLimits) -> None:
+    """Refuse a workbook whose cells repeat shared strings to more text than allowed: the reader copies each."""
+    lengths = _shared_lengths(archive, limits)
+    if max(lengths, default=0) * cells <= limits.text_bytes:
+        return
+    text_bytes = 0
+    for member in archive.infolist():
+        for tags in _pieces(archive, member):
+            for number, times in Counter(_VALUE.findall(tags)).items():
+                text_bytes += lengths[int(number)] * times if int(number) < len(lengths) else 0
+    if text_bytes > limits.text_bytes:
+        raise UnreadableListError(
+            f"the cells of the workbook hold {text_bytes} bytes of text, more than the {limits.text_bytes} allowed; "
+            f"save the list as CSV, or split it",
+            f"工作簿单元格的文字共{text_bytes}字节,超过上限{limits.text_bytes};请另存为 CSV 或拆分",
+        )
+
+
+def _shared_lengths(archive: zipfile.ZipFile, limits: WorkbookLimits) -> list[int]:
+    """Return of each shared string at most how many bytes it has."""
+    lengths: list[int] = []
+    open_bytes = 0
+    for member in archive.infolist():
+        if member.filename.lower() != _SHARED_STRINGS:
+            continue
+        for tags in _pieces(archive, member):
+            *ended, begun = _STRING_END.split(tags)
+            for text in ended:
+                lengths.append(open_bytes + len(text))
+                open_bytes = 0
+            open_bytes += len(begun)
+            if len(lengths) > limits.cells:
+                raise _too_many_cells(len(lengths), 1, limits)
+    return lengths
 
 
 @dataclass(slots=True)
@@ -205,6 +255,7 @@ class _Corner:
     rows_without_number: int = 0
     widest_row: int = 0
     cells_of_open_row: int = 0
+    cells: int = 0
 
     @property
     def rows(self) -> int:
@@ -223,12 +274,10 @@ class _Corner:
         rows = _ROW_REFERENCE.findall(tags)
         self.last_row = max([self.last_row, *map(_row_number, rows)])
         self.rows_without_number += len(_ROW.findall(tags)) - len(rows)
-        if len(_CELL.findall(tags)) > len(cells):
+        found = len(_CELL.findall(tags))
+        self.cells += found
+        if found > len(cells):
             self._count_cells(tags)
-
-    def check(self, limits: WorkbookLimits) -> None:
-        if self.rows * self.columns > limits.cells:
-            raise _too_many_cells(self.rows, self.columns, limits)
 
     def _count_cells(self, tags: bytes) -> None:
         for number, row in enumerate(_ROW.split(tags)):

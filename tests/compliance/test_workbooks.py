@@ -219,6 +219,37 @@ def test_sheet_that_reaches_far_without_naming_its_cells_is_refused(
         open_sheet(path, DEFAULT_LIMITS)
 
 
+def sharing(path: Path, text: bytes, times: int) -> Path:
+    """Give a workbook of one column cells that all show the same shared string."""
+    cell = b'<row><c t="s"><v>1</v></c></row>'
+    head = b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>phone</t></si><si><t>'
+    rewritten(path, "xl/sharedStrings.xml", head + text + b"</t></si></sst>")
+    return rewritten(path, "xl/worksheets/sheet1.xml", b"<sheetData>" + cell * times + b"</sheetData>")
+
+
+def test_a_workbook_that_repeats_one_text_too_often_is_refused(tmp_path: Path) -> None:
+    path = sharing(saved(tmp_path, workbook_of(("phone",))), b"x" * 30_000, 100_000)
+
+    with pytest.raises(UnreadableListError, match=r"hold 3\d{9} bytes of text, more than the 2147483648 allowed"):
+        check_workbook(path, DEFAULT_LIMITS)
+
+
+def test_a_long_text_that_few_cells_show_is_let_through(tmp_path: Path) -> None:
+    path = sharing(saved(tmp_path, workbook_of(("phone",))), b"x" * 30_000, 1000)
+
+    check_workbook(path, WorkbookLimits(text_bytes=31 << 20))
+    with pytest.raises(UnreadableListError, match="bytes of text"):
+        check_workbook(path, WorkbookLimits(text_bytes=28 << 20))
+
+
+def test_more_shared_strings_than_cells_are_refused(tmp_path: Path) -> None:
+    content = b"<sst>" + b"<si/>" * 101 + b"</sst>"
+    path = rewritten(saved(tmp_path, workbook_of(("phone",))), "xl/sharedStrings.xml", content)
+
+    with pytest.raises(UnreadableListError, match="more than 100 cells"):
+        check_workbook(path, WorkbookLimits(cells=100))
+
+
 def test_a_sheet_may_lie_anywhere_in_the_archive_and_is_checked_there(tmp_path: Path) -> None:
     sheet = b'<worksheet><sheetData><row r="1"><c r="XFD1048576"><v>1</v></c></row></sheetData></worksheet>'
     path = rewritten(saved(tmp_path, workbook_of(("phone",))), "xl/list", sheet)
