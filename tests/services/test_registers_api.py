@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from compliance.regions import MAINLAND_PROVINCES
-from compliance.registers import Change, Register, add_row
-from tests.conftest import NOON, SettableClock
+from tests.conftest import SettableClock
 
 ClientFor = Callable[..., httpx.Client]
 
@@ -257,30 +256,6 @@ def test_a_refusal_names_the_value_that_no_register_has(client_for: ClientFor) -
     answer = client_for("admin").post("/v1/scripts", json=SCRIPT)
 
     assert "'p1'" in answer.json()["errors"][0]["msg"]
-
-
-@pytest.mark.parametrize(
-    ("register", "stored", "lacking"),
-    [
-        pytest.param(
-            Register.CENTRES, CENTRE, {"place": None, "sales_regions": [], "state": "preparing"}, id="centres"
-        ),
-        pytest.param(Register.PRODUCTS, PRODUCT, {"cooling_off_days": None, "sold_through": None}, id="products"),
-    ],
-)
-def test_a_row_stored_before_its_register_had_a_field_shows_the_default(
-    client_for: ClientFor, engine: Engine, register: Register, stored: dict[str, Any], lacking: dict[str, Any]
-) -> None:
-    fields = {name: value for name, value in stored.items() if name not in lacking and name != "effective_from"}
-    with engine.begin() as connection:
-        add_row(connection, register, "row-1", Change(fields), person="admin", now=NOON)
-    client = client_for("auditor")
-
-    shown = client.get(f"/v1/{register}/row-1").json()
-
-    assert {name: shown[name] for name in lacking} == lacking
-    assert client.get(f"/v1/{register}").json()["items"] == [shown]
-    assert client.get(f"/v1/{register}/row-1/versions").json()["items"] == [shown]
 
 
 def test_a_repeated_post_with_its_key_adds_one_row(client_for: ClientFor) -> None:
