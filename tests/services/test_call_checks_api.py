@@ -292,8 +292,10 @@ def test_a_check_is_answered_when_its_pooled_connection_has_died_since_the_last(
     first = dialer.post(URL, json=CALL)
     with engine.begin() as connection:
         ended = connection.execute(
-            text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE application_name = :name AND datname = current_database()"),
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = :name AND datname = current_database()"
+            ),
             {"name": "telesales-gate"},
         ).scalars()
         assert list(ended) == [True]
