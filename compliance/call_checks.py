@@ -58,7 +58,8 @@ def check_calls(
     """Decide on `calls` at `now` and record the decisions, `actors[i]` being who asked for `calls[i]`."""
     numbered = number_calls(calls)
     known = read_known_people(connection, numbered)
-    return check_known(connection, numbered, known, gate=gate, actors=actors, now=now)
+    book = gate.shelf.book(connection, counters=known.counters, now=now)
+    return check_known(connection, numbered, known, book, gate=gate, actors=actors, now=now)
 
 
 def number_calls(calls: Sequence[ProposedCall]) -> list[NumberedCall]:
@@ -71,17 +72,17 @@ def depend_on_others(policy: Policy, numbered: Sequence[NumberedCall]) -> bool:
     return policy.contact_limit is not None or any(one.call.callback_request_id is not None for one in numbered)
 
 
-def check_known(
+def check_known(  # noqa: PLR0913 - the facts come with it
     connection: Connection,
     numbered: Sequence[NumberedCall],
     known: KnownPeople,
+    book: Book,
     *,
     gate: Gate,
     actors: Sequence[str],
     now: datetime,
 ) -> list[JudgedCall]:
-    """Do what `check_calls` does for callees whose facts were just read in this transaction."""
-    book = gate.shelf.book(connection, counters=known.counters, now=now)
+    """Do what `check_calls` does for callees whose facts were just read in this transaction, with the book then."""
     sitting = _Sitting(book=book, calendar=gate.calendar, at=now.astimezone(SHANGHAI), lock=True)
     sides = [book.calling_side(one.call) for one in numbered]
     write_sides(connection, sides, known_sides=gate.shelf.stored_sides, now=now)

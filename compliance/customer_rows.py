@@ -97,7 +97,7 @@ def _add(connection: Connection, statement: TextClause, version: StoredVersion, 
             "effective_from": version.effective_from,
             "effective_through": version.effective_through,
             "body": version.body,
-            "phones": [int(phone) for phone in version.body["phones"]],
+            "phones": sorted(int(phone) for phone in version.body["phones"]),  # locked in one order by all writers
             "actor": person,
             "now": version.recorded_at,
         },

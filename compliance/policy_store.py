@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from compliance.policy import Policy, floor_policy_text, parse_policy
 from compliance.register_tables import policies
@@ -107,20 +107,29 @@ def adopt_start_policy(connection: Connection, text: str | None, *, policy_id: U
     """Put the policy file named at the start in force, unless it already was the last one taken from a file.
 
     `text` None means that no file is named: then the legal floor is stored, if nothing is stored yet. A
-    policy that officers approved later stays in force over a file that has not changed since.
+    policy that officers approved later stays in force over a file that has not changed since, and over the floor.
 
     Raises:
-        PolicyError: the text is looser than the law or cannot be read.
+        PolicyError: the text, or what officers approved before the law became stricter, is looser than the law, or
+            the text cannot be read.
     """
     on = shanghai_day(now)
     wanted = parse_policy(floor_policy_text(on=on) if text is None else text, on=on)
     source = "floor" if text is None else "file"
-    last = connection.execute(
-        select(policies.c.digest, policies.c.source)
-        .where(policies.c.source.in_(["floor", "file"]))
-        .order_by(policies.c.effective_from.desc(), policies.c.policy_id.desc())
-        .limit(1)
-    ).one_or_none()
+    last = _newest(connection, "floor", "file")
     if last is None or (last.source, last.digest) != (source, wanted.digest):
+        approved = _newest(connection)
+        if last is not None and approved is not None and last.source == source == "floor" != approved.source:
+            # Only the law has changed. What officers approved stays in force, if it is not looser than the new law.
+            return parse_policy(approved.text, on=on)
         store_policy(connection, wanted, policy_id=policy_id, source=source, now=now)
     return policy_in_force(connection, now=now)
+
+
+def _newest(connection: Connection, *sources: str) -> "Row[str, str, str] | None":
+    """Return source, digest and text of the newest policy, or of the newest that came from one of `sources`."""
+    columns = policies.c
+    query = select(columns.source, columns.digest, columns.text)
+    if sources:
+        query = query.where(columns.source.in_(sources))
+    return connection.execute(query.order_by(columns.effective_from.desc(), columns.policy_id.desc())).first()

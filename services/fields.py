@@ -61,6 +61,15 @@ PhoneText = Annotated[
     StringConstraints(max_length=200, pattern=NO_NUL),
     Field(description="A telephone number as people type or systems send it.", examples=["138 0013 8000"]),
 ]
+LONGEST_PHONE = 200
+CalleeText = Annotated[
+    str,
+    StringConstraints(pattern=NO_NUL),
+    # Whatever is no number is an answer of the gate. What goes on for longer than any number is kept in short, ending
+    # in a sign that no number has.
+    AfterValidator(lambda text: text if len(text) <= LONGEST_PHONE else f"{text[: LONGEST_PHONE - 1]}…"),
+    Field(description="A telephone number as people type or systems send it.", examples=["138 0013 8000"]),
+]
 LongText = Annotated[str, StringConstraints(max_length=20_000, pattern=NO_NUL)]
 Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
 

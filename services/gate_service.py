@@ -49,7 +49,7 @@ class GateService:
             book = self.gate.shelf.book(connection, counters=known.counters, now=now)
             if not depend_on_others(book.policy, calls):
                 chosen = [calls[place] for place in live]
-                judged = check_known(connection, chosen, known, gate=self.gate, actors=actors, now=now)
+                judged = check_known(connection, chosen, known, book, gate=self.gate, actors=actors, now=now)
                 return dict(zip(live, judged, strict=True))
         with self.engine.begin() as connection:
             proposed = [batch[place].call for place in live]

@@ -1,5 +1,6 @@
 """Errors as answers: the one table from our exceptions to HTTP, and problem+json (RFC 9457) for all of them."""
 
+import errno
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +144,7 @@ def is_database_away(error: BaseException) -> bool:
     return (_sqlstate(error) or "").startswith(_AWAY_STATES)
 
 
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _Answer = Callable[[Exception], Problem]
 _domain: dict[type[Exception], _Answer] = {}
 
@@ -221,8 +223,16 @@ def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collec
     def on_database(_request: Request, error: Exception) -> Response:
         return _database_problem(error).response()
 
+    app.add_exception_handler(OSError, _on_disk)
     for kind in _domain:
         app.add_exception_handler(kind, _on_domain)
+
+
+def _on_disk(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, OSError) or error.errno not in _DISK_FULL:
+        raise error
+    log.error("disk_full", error=type(error).__name__)
+    return database_away("The server's disk is full.").response()
 
 
 def _on_domain(_request: Request, error: Exception) -> Response:

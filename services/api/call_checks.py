@@ -17,7 +17,7 @@ from compliance.policy import Policy, parse_policy
 from compliance.shanghai import SHANGHAI, shanghai_day
 from services.check_answers import answers
 from services.dependencies import Now, State, Transaction, actor_of, refuse_unknown_query, requires, state_of
-from services.fields import Body, Identifier, Instant, LongText, PhoneText
+from services.fields import Body, CalleeText, Identifier, Instant, LongText, PhoneText
 from services.idempotency import HEADER, CreatingRoute, Handler
 from services.tokens import Actor, Role
 
@@ -34,7 +34,7 @@ Simulator = Annotated[Actor, Depends(requires(Role.DIALER, Role.OFFICER, Role.AD
 class CallCheckBody(Body):
     """A call as the dialer proposes it. Unknown ids are a reason in the answer, not an error."""
 
-    callee: PhoneText
+    callee: CalleeText
     caller_number: PhoneText | None = None
     agent_id: Identifier | None = None
     centre_id: Identifier | None = None
@@ -65,7 +65,7 @@ class CallCheckBatch(Body):
 class Simulation(CallCheckBody):
     """One check, or `checks`, decided at `at`, by the policy in force or by a draft."""
 
-    callee: PhoneText | None = None  # type: ignore[assignment]  # absent when `checks` are given
+    callee: CalleeText | None = None  # type: ignore[assignment]  # absent when `checks` are given
     checks: list[CallCheckBody] | None = Field(default=None, max_length=MOST_IN_A_BATCH)
     at: Instant
     policy: Annotated[LongText, Field(description="The whole text of a draft policy file.")] | None = None

@@ -52,11 +52,11 @@ def _answer(version: StoredVersion, actor: Actor) -> dict[str, object]:
 def put(customer_id: CustomerId, body: CustomerBody, connection: Transaction, now: Now, actor: Writer) -> Response:
     """Say all that is known of a customer from a day on; a version is added only when something changed.
 
-    The answer repeats the numbers in normal form to whoever sent them.
+    The answer shows the numbers in normal form, masked as in every answer to this role.
     """
     body.phones = list(dict.fromkeys(body.phones))
     version, is_new = put_customer(connection, customer_id, whole(body), person=actor.owner, now=now)
-    return json_response(version_answer(version, CustomerBody), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+    return json_response(_answer(version, actor), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
 @router.get("", response_model=None, responses={200: {"model": CustomerList}})

@@ -31,6 +31,7 @@ from services import all_tables
 from services.app import adopt_policy, create_app
 from services.cli.terminal import BAD_USAGE, JsonFlag, database, fail, faults_explained, say, settings_or_exit, show
 from services.demo.load import is_loaded, load_demo
+from services.http_protocol import BoundedHeadProtocol
 from services.policy_file import PolicyFileError
 from services.worker import make_worker_app
 
@@ -74,7 +75,7 @@ def serve() -> None:
             host=settings.host,
             port=settings.port,
             loop="uvloop",
-            http="httptools",
+            http=BoundedHeadProtocol,
             access_log=False,
             proxy_headers=False,
             server_header=False,

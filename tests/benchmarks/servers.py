@@ -29,6 +29,7 @@ from infra.logs import configure_logs
 from infra.settings import Settings
 from services.api.call_checks import CallCheckAnswer, CallCheckBody, ReasonAnswer
 from services.app import create_app
+from services.http_protocol import BoundedHeadProtocol
 from tests.benchmarks.ground import clock_offset_ms
 
 PATH = "/v1/call-checks"
@@ -121,7 +122,7 @@ def main() -> None:
         host="127.0.0.1",
         port=int(port),
         loop="uvloop",
-        http="httptools",
+        http=BoundedHeadProtocol,
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -56,7 +56,10 @@ def test_a_denied_check_lists_all_reasons_with_article_and_chinese_words(
     assert (found["valid_until"], found["next_callable_at"]) == (None, None)
 
 
-@pytest.mark.parametrize("callee", ["", "abc", "☎️ 138", "110", "1.38E+10", "1" * 200, "+", "138001380001"])
+@pytest.mark.parametrize(
+    "callee",
+    ["", "abc", "☎️ 138", "110", "1.38E+10", "1" * 200, "1" * 201, "13800138000" + " " * 10_000, "+", "138001380001"],
+)
 def test_what_is_no_number_is_denied_not_an_error(dialer: TestClient, callee: str) -> None:
     response = dialer.post(URL, json={**CALL, "callee": callee})
 
@@ -70,7 +73,6 @@ def test_what_is_no_number_is_denied_not_an_error(dialer: TestClient, callee: st
         pytest.param({}, id="no callee"),
         pytest.param({"callee": None}, id="null callee"),
         pytest.param({"callee": 13800138000}, id="a number for a string"),
-        pytest.param({"callee": "1" * 201}, id="too long"),
         pytest.param({"callee": "138\x00"}, id="NUL"),
         pytest.param({"callee": "138", "agent_id": "\x00"}, id="NUL in an id"),
         pytest.param({"callee": "138", "purpose": "selling"}, id="unknown purpose"),

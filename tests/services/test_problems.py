@@ -4,11 +4,14 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
+from errno import EDQUOT, EIO, ENOSPC
 from http import HTTPStatus
 from types import ModuleType
 
 import psycopg
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -27,6 +30,7 @@ from services.problems import (
     RefusedError,
     database_away,
     input_error,
+    install_problem_handlers,
     is_database_away,
     problem_of,
     register_problem,
@@ -220,3 +224,18 @@ def database_error(state: str, kind: type[DBAPIError] = DBAPIError) -> DBAPIErro
 )
 def test_what_counts_as_away(error: Exception, away: bool) -> None:
     assert is_database_away(error) is away
+
+
+@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EIO, 500)])
+def test_a_full_disk_is_no_fault_of_the_product(number: int, status: int) -> None:
+    app = FastAPI()
+    install_problem_handlers(app, methods_at=lambda _path: ())
+
+    @app.get("/")
+    def write() -> None:
+        raise OSError(number, "what the system says")
+
+    answer = TestClient(app, raise_server_exceptions=False).get("/")
+
+    assert answer.status_code == status
+    assert status == 500 or answer.json()["decision"] == "deny"

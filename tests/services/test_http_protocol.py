@@ -1,0 +1,61 @@
+"""The bound on request heads, on a real server and a real socket."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+
+from services.http_protocol import LONGEST_HEAD_BYTES, BoundedHeadProtocol
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """Serve `app` on a free port; give its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        server = uvicorn.Server(uvicorn.Config(app, http=BoundedHeadProtocol, log_config=None, lifespan="off"))
+        thread = Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    app = FastAPI()
+
+    @app.post("/")
+    async def measure(request: Request) -> int:
+        return len(await request.body())
+
+    with running(app) as found:
+        yield found
+
+
+def test_a_head_within_the_bound_and_a_long_body_pass(address: str) -> None:
+    headers = {"X-Long": "x" * (LONGEST_HEAD_BYTES // 2)}
+
+    with httpx.Client() as client:
+        answers = [client.post(address, headers=headers, content=b"y" * 1_000_000) for _ in range(3)]
+
+    assert [(one.status_code, one.json()) for one in answers] == [(200, 1_000_000)] * 3
+
+
+def test_a_head_beyond_the_bound_is_refused_while_it_still_comes_in(address: str) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nX-Long: " + b"x" * (LONGEST_HEAD_BYTES + 1))
+        answer = connection.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"application/problem+json" in answer
+    assert b'"decision":"deny"' in answer
