@@ -1,14 +1,13 @@
 """Imports lists into the do-not-call list: every row that can be read blocks its person, every other says why not.
 
 Tolerant: rows are stored in chunks, a transaction each, together with how far the import is; an import that was
-killed goes on where it stopped. Strict: all rows or, if any is bad, none, in one transaction. Reading runs while the
-database writes. Memory does not grow with the list, except for a workbook, which is read as a whole.
+killed goes on where it stopped. Strict: all rows or, if any is bad, none, in one transaction. Memory does not grow
+with the list, except for a workbook, which is read as a whole.
 """
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -22,10 +21,10 @@ from sqlalchemy import Connection, Engine
 
 from compliance.block_list import CLOCKS_MAY_DIFFER
 from compliance.delimited_text import TextBlock
-from compliance.import_chunks import ChunkStore, until_stored
+from compliance.import_chunks import until_stored
 from compliance.import_plan import Demand, Tally, demand_of
 from compliance.import_rows import ImportedRefusal, RefusalReader, RejectedRow
-from compliance.import_writing import PreparedChunk, prepare_chunk, store_chunk
+from compliance.import_writing import store_chunk
 from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
 from compliance.policy_store import policy_in_force
 from infra.clock import Clock
@@ -201,31 +200,21 @@ def _rejected_file(path: Path, listed: NumberList) -> Iterator[RowWriter]:
 
 def _store_in_chunks(work: _Work, standing: Standing, rejected: RowWriter) -> Standing:
     """Store every chunk after those that stand; the rejected rows of all are written anew, whatever stood."""
-    read, last = 0, _Stand(standing)
-    with ChunkStore(work.wanted.engine, partial(_prepare, work)) as store:
-        for chunk in _chunks(work, boundary=standing.read):
-            _write_rejected(rejected, chunk)
-            read += chunk.read
-            if read > standing.read:
-                before, last = last, _Stand(standing)
-                store.store(chunk.demands, partial(_note, work, chunk, before, last))
-    return last.standing
+    read = 0
+    for chunk in _chunks(work, boundary=standing.read):
+        _write_rejected(rejected, chunk)
+        read += chunk.read
+        if read > standing.read:
+            standing = until_stored(work.wanted.engine, partial(_store_one, work, chunk, standing))
+    return standing
 
 
-@dataclass(slots=True)
-class _Stand:
-    """How far the import is after a chunk; set when the chunk is written, which may take more than one try."""
-
-    standing: Standing
-
-
-def _prepare(work: _Work, connection: Connection, demands: Sequence[Demand]) -> PreparedChunk:
-    return prepare_chunk(connection, demands, person=work.wanted.person, now=work.wanted.clock())
-
-
-def _note(work: _Work, chunk: _Chunk, before: _Stand, after: _Stand, connection: Connection, tally: Tally) -> None:
-    after.standing = _after(before.standing, chunk, tally)
-    work.wanted.note(connection, after.standing, work.total)
+def _store_one(work: _Work, chunk: _Chunk, standing: Standing, connection: Connection) -> Standing:
+    wanted = work.wanted
+    tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
+    standing = _after(standing, chunk, tally)
+    wanted.note(connection, standing, work.total)
+    return standing
 
 
 def _store_all_or_nothing(work: _Work, standing: Standing, rejected: RowWriter) -> dict[str, object]:
@@ -281,19 +270,10 @@ def _chunks(work: _Work, *, boundary: int = 0) -> Iterator[_Chunk]:
         yield chunk
 
 
-def _read_ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
-    """Yield the same chunks, each read while the one before is being stored."""
-    with ThreadPoolExecutor(max_workers=1) as reading:
-        coming = reading.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = reading.submit(next, chunks, None)
-            yield chunk
-
-
-def _counted(chunks: Iterator[_Chunk]) -> Iterator[tuple[int, _Chunk]]:
+def _counted(chunks: Iterable[_Chunk]) -> Iterator[tuple[int, _Chunk]]:
     """Yield each chunk with the number of rows read at its end."""
     done = 0
-    for chunk in _read_ahead(chunks):
+    for chunk in chunks:
         done += chunk.read
         yield done, chunk
 

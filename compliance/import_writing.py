@@ -1,17 +1,14 @@
-"""Stores a chunk of an imported list in the do-not-call list with a handful of statements, in two steps.
+"""Stores a chunk of an imported list in the do-not-call list with a handful of statements.
 
-Preparing reads and locks what is stored of the chunk's people and works out the rows; writing sends them, and waits
-for nobody's entries, only for those who are just adding the same numbers. Locks are taken in the order of
-`block_list`, so that the two wait for one another and do not deadlock: stored entries by id, then new entries, then
-new numbers ascending. Where another writer was first, the database raises an error of which `is_passing` says so; the
-caller rolls back and does the whole chunk again.
+Locks are taken in the order of `block_list`, so that the two wait for one another and do not deadlock: stored entries
+by id, then new entries, then new numbers ascending. Where another writer was first, the database raises an error of
+which `is_passing` says so; the caller rolls back and does the whole chunk again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import chain
+from operator import itemgetter
 from typing import LiteralString
 
 import psycopg
@@ -34,67 +31,27 @@ _PASSING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedChunk:
-    """The rows of a chunk, ready to be sent in the transaction that prepared them.
-
-    `people` are the numbers and customer ids of all people concerned. `entries`, `phones` and `events` are in the text
-    format of COPY, the others as their statements take them.
-    """
-
-    tally: Tally
-    people: frozenset[int | str]
-    entries: str
-    changes: Mapping[str, object] | None
-    phones: str
-    links: Sequence[Mapping[str, object]]
-    events: str
-
-
 def store_chunk(connection: Connection, demands: Sequence[Demand], *, person: str, now: datetime) -> Tally:
     """Block everyone whom a chunk of rows names, in order, in the caller's transaction; `person` enters them.
 
     An error of which `is_passing` says so means that another writer was first; see there.
     """
-    prepared = prepare_chunk(connection, demands, person=person, now=now)
-    write_chunk(connection, prepared)
-    return prepared.tally
-
-
-def prepare_chunk(connection: Connection, demands: Sequence[Demand], *, person: str, now: datetime) -> PreparedChunk:
-    """Work out the rows of a chunk, and lock the entries that it changes."""
-    known = read_known(connection, demands)
-    plan = Plan(known, now=now)
+    plan = Plan(read_known(connection, demands), now=now)
     for demand in demands:
         plan.apply(demand)
     # By customer, as `block_list` does, and then by id, which is the order in which they were made.
     new = sorted(plan.new_entries(), key=lambda entry: entry.customer_id or "")
+    _copy(connection, _COPY_ENTRIES, "".join([_entry_line(entry) for entry in new]))
+    changes = _changes(plan.changed_entries())
+    if changes is not None:
+        connection.execute(_UPDATE_ENTRIES, changes)
+    _copy(connection, _COPY_PHONES, "".join([f"{phone}\t{one}\n" for phone, one in sorted(plan.new_phones.items())]))
+    if plan.new_links:
+        links = [{"phone_digits": phone, "customer_id": one, "recorded_at": now} for phone, one in plan.new_links]
+        connection.execute(_ADD_LINKS, sorted(links, key=itemgetter("phone_digits", "customer_id")))
     end = f"\t{_cell(person)}\t{_text(now)}\n"
-    return PreparedChunk(
-        tally=plan.tally,
-        people=frozenset(chain(known.by_phone, known.by_customer, known.held)),
-        entries="".join([_entry_line(entry) for entry in new]),
-        changes=_changes(plan.changed_entries()),
-        phones="".join([f"{phone}\t{entry_id}\n" for phone, entry_id in sorted(plan.new_phones.items())]),
-        links=[
-            {"phone_digits": phone, "customer_id": one, "recorded_at": now} for phone, one in sorted(plan.new_links)
-        ],
-        events="".join([_event_line(event, end) for event in plan.events]),
-    )
-
-
-def write_chunk(connection: Connection, prepared: PreparedChunk) -> None:
-    """Send a prepared chunk in the transaction in which it was prepared.
-
-    An error of which `is_passing` says so means that another writer was first; see there.
-    """
-    _copy(connection, _COPY_ENTRIES, prepared.entries)
-    if prepared.changes is not None:
-        connection.execute(_UPDATE_ENTRIES, prepared.changes)
-    _copy(connection, _COPY_PHONES, prepared.phones)
-    if prepared.links:
-        connection.execute(_ADD_LINKS, prepared.links)
-    _copy(connection, _COPY_EVENTS, prepared.events)
+    _copy(connection, _COPY_EVENTS, "".join([_event_line(event, end) for event in plan.events]))
+    return plan.tally
 
 
 _HOLDINGS = text("""
@@ -218,7 +175,7 @@ def _array(values: Iterable[int | str]) -> str:
 
 
 def _copy(connection: Connection, statement: LiteralString, lines: str) -> None:
-    """Send rows in one piece: each smaller one would have to wait for the thread that prepares the next chunk."""
+    """Send rows in one piece."""
     if lines:
         with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(lines)
