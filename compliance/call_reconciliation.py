@@ -2,7 +2,8 @@
 
 Owns arts. 25 and 27 after the fact. A check covers one call to its callee from its caller number, begun
 between the check and its end, unless a refusal filed in between ended it. What no check covers is judged by
-the hours and the do-not-call list as they stood when the call began.
+the hours and the do-not-call list as they stood when the call began. A block that a tighter policy raised is
+longer from when the raise was recorded on.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,7 +21,7 @@ from compliance.decision import Outcome, Verdict
 from compliance.do_not_call import PERMANENT, first_callable
 from compliance.hours_rules import quiet_hours, regional_quiet_hours, segment_quiet_hours
 from compliance.rule_answers import Case, moment_of
-from compliance.shanghai import midnight
+from compliance.shanghai import midnight, shanghai_day
 from compliance.working_days import Calendar
 
 
@@ -54,7 +55,7 @@ ARTICLES: dict[Breach, str] = {
 
 
 class BlockEvent(NamedTuple):
-    """A refusal or release in the history of a do-not-call entry; a refusal has both dates."""
+    """A refusal, raise or release in the history of a do-not-call entry; a refusal has both dates, a raise the end."""
 
     entry_id: UUID
     kind: str
@@ -64,18 +65,20 @@ class BlockEvent(NamedTuple):
 
 
 class BlockHistory:
-    """What refusals and releases of one person's entries say of any past instant; built once, asked often.
+    """What refusals, raises and releases of one person's entries say of any past instant; built once, asked often.
 
     A refusal binds from its instant on, even if it was entered later, until a release of its entry that was
-    recorded after it.
+    recorded after it. A raise makes the end of what binds later from when it was recorded on.
     """
 
     def __init__(self, events: Sequence[BlockEvent]) -> None:
         refusals = [event for event in events if event.kind == "refusal"]
         releases = [event for event in events if event.kind == "release"]
+        raises = [event for event in events if event.kind == "raised"]
+        self._raised = [(event.recorded_at, event.blocked_through or PERMANENT) for event in raises]
         self._filed_at = sorted(event.recorded_at for event in refusals)
         ending: dict[datetime | None, list[tuple[datetime, date]]] = defaultdict(list)
-        for event in refusals:
+        for event in [*refusals, *raises]:
             since = event.recorded_at if event.refused_at is None else min(event.refused_at, event.recorded_at)
             ending[_released_at(event, releases)].append((since, event.blocked_through or PERMANENT))
         self._runs = [_Run.of(refused, until) for until, refused in ending.items()]
@@ -85,8 +88,12 @@ class BlockHistory:
         index = bisect_right(self._filed_at, after)
         return index < len(self._filed_at) and self._filed_at[index] < before
 
+    def was_raised_between(self, after: datetime, before: datetime, *, to: date) -> bool:
+        """Say whether a block was raised between the two instants, both exclusive, to the day `to` or beyond."""
+        return any(after < raised_at < before and through >= to for raised_at, through in self._raised)
+
     def blocked_through(self, at: datetime) -> date | None:
-        """Return the last blocked day by the refusals that came before `at`, None if none binds then."""
+        """Return the last blocked day by what came before `at`, None if no refusal binds then."""
         return max((through for run in self._runs if (through := run.through(at)) is not None), default=None)
 
 
@@ -122,7 +129,10 @@ NO_HISTORY = BlockHistory(())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedCheck:
-    """The check that a call names. `is_used` says that another call used it before."""
+    """The check that a call names. `is_used` says that another call used it before.
+
+    Service of a policy holder was allowed whatever blocks were known, so that no raise of a block ends it.
+    """
 
     verdict: Verdict
     phone_digits: int | None
@@ -130,6 +140,7 @@ class ClaimedCheck:
     checked_at: datetime
     valid_until: datetime | None
     is_used: bool
+    is_service: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +162,7 @@ class PlacedCall:
 def breaches_of_check(call: PlacedCall, *, now: datetime) -> list[Breach]:
     """Return what the call broke as far as checks go; empty when its check covers it.
 
-    Refusals that are being recorded at `now` were not known to anybody while the call was placed.
+    Refusals and raises that are being recorded at `now` were not known to anybody while the call was placed.
     """
     check = call.check
     if check is None:
@@ -180,7 +191,11 @@ def _is_outside(check: ClaimedCheck, valid_until: datetime, started_at: datetime
 
 
 def _is_superseded(call: PlacedCall, check: ClaimedCheck, *, now: datetime) -> bool:
-    return call.history.was_filed_between(check.checked_at, min(call.started_at, now))
+    before = min(call.started_at, now)
+    if call.history.was_filed_between(check.checked_at, before):
+        return True
+    today = shanghai_day(check.checked_at)
+    return not check.is_service and call.history.was_raised_between(check.checked_at, before, to=today)
 
 
 def _is_other_number(call: PlacedCall, check: ClaimedCheck) -> bool:

@@ -24,7 +24,7 @@ from compliance.call_reconciliation import ARTICLES, Breach
 from compliance.incidents import NewIncident, incidents_of_calls, open_incidents
 from compliance.phone_numbers import normalise, normalise_caller
 from compliance.placed_calls import KnownCheck, OutboundCall, customer_of, lock_checks, reconcile
-from compliance.policy_store import policy_in_force
+from compliance.policy_store import policy_for_blocks
 from compliance.row_sets import add_missing_rows, bytea_text
 from compliance.shanghai import SHANGHAI, midnight
 from compliance.tables import call_records
@@ -222,7 +222,7 @@ def _block_refusals(
     refusals = [refusal for one in new if (refusal := _refusal(one, checks)) is not None]
     if not refusals:
         return {}
-    months = policy_in_force(connection, now=now).block_months
+    months = policy_for_blocks(connection, now=now).block_months
     results = block_persons(connection, refusals, block_months=months, person=person, now=now)
     found = {refusal.call_id or "": result.entry.entry_id for refusal, result in zip(refusals, results, strict=True)}
     connection.execute(_NAME_ENTRIES, {"call_ids": list(found), "entry_ids": list(found.values())})

@@ -30,17 +30,19 @@ _BLOCKS_NOW = """
 
 # The end that a refusal's event names is the entry's, to which a later refusal that was entered earlier may have
 # added; what the refusal itself demanded stands in its details. An entry that binds again has its longest end.
+# A raise by a tighter policy makes the end later from when it was recorded on; it does not bind by itself.
 _REFUSALS_AS_OF = """
       LATERAL (
         SELECT min(h.blocked_from) FILTER (WHERE h.binds) AS blocked_from,
                CASE WHEN bool_or(h.binds) THEN max(h.through) END AS blocked_through
           FROM (SELECT least(f.refused_at, f.recorded_at) AS blocked_from,
                        coalesce((f.details ->> 'demanded_through')::date, f.blocked_through) AS through,
+                       f.kind = 'refusal' AND
                        NOT EXISTS (SELECT 1 FROM do_not_call_events r
                                     WHERE r.entry_id = e.entry_id AND r.kind = 'release'
                                       AND r.recorded_at <= :as_of AND r.recorded_at >= f.recorded_at) AS binds
                   FROM do_not_call_events f
-                 WHERE f.entry_id = e.entry_id AND f.kind = 'refusal'
+                 WHERE f.entry_id = e.entry_id AND f.kind IN ('refusal', 'raised')
                    AND least(f.refused_at, f.recorded_at) <= :as_of) h) v"""
 
 _BLOCKS_AS_OF = f"""

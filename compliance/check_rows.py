@@ -183,10 +183,12 @@ def _escaped(value: str) -> str:
 
 
 # A refusal recorded before the check, and in force at it, would have denied it: it was still being filed then, its
-# clock read but its transaction not committed. Such filing may take as long as the import of a whole list.
+# clock read but its transaction not committed. Such filing may take as long as the import of a whole list. A raise by
+# a tighter policy ends an allow too, but only if the person is blocked by it: it may have left a block in the past.
 _SUPERSEDED = text("""
     SELECT min(greatest(h.recorded_at, :checked_at)) FROM do_not_call_events h
-     WHERE h.kind = 'refusal' AND h.recorded_at > :earliest AND h.recorded_at < :valid_until
+     WHERE (h.kind = 'refusal' OR (h.kind = 'raised' AND NOT :is_service AND h.blocked_through >= :checked_on))
+       AND h.recorded_at > :earliest AND h.recorded_at < :valid_until
        AND (h.recorded_at > :checked_at OR (h.blocked_through >= :checked_on AND NOT EXISTS (
          SELECT FROM do_not_call_events r WHERE r.entry_id = h.entry_id AND r.kind = 'release'
             AND r.recorded_at BETWEEN h.recorded_at AND :checked_at)))
@@ -206,15 +208,17 @@ _SUPERSEDED = text("""
 
 
 def superseded_at(connection: Connection, judged: JudgedCall) -> datetime | None:
-    """Return when a refusal, filed while the allow was valid, ended it; None if none did."""
+    """Return when a refusal, filed while the allow was valid, or the raise of a block ended it; None if none did."""
     if judged.decision.valid_until is None or judged.callee.phone_e164 is None:
         return None
     # Service of a policy holder was allowed whatever refusals were known.
-    filing = timedelta() if judged.call.purpose is Purpose.SERVICE else _LONGEST_FILING
+    is_service = judged.call.purpose is Purpose.SERVICE
+    filing = timedelta() if is_service else _LONGEST_FILING
     found: datetime | None = connection.execute(
         _SUPERSEDED,
         {
             "earliest": judged.at - filing,
+            "is_service": is_service,
             "checked_at": judged.at,
             "checked_on": shanghai_day(judged.at),
             "valid_until": judged.decision.valid_until,

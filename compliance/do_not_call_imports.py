@@ -20,13 +20,14 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from compliance.block_list import CLOCKS_MAY_DIFFER
+from compliance.block_raises import Term, raise_own_changes
 from compliance.delimited_text import TextBlock
 from compliance.import_chunks import until_stored
 from compliance.import_plan import Demand, Tally, demand_of
 from compliance.import_rows import ImportedRefusal, RefusalReader, RejectedRow
 from compliance.import_writing import store_chunk
 from compliance.number_lists import Block, NumberList, RowWriter, open_number_list
-from compliance.policy_store import policy_in_force
+from compliance.policy_store import policy_for_blocks, policy_in_force
 from infra.clock import Clock
 from infra.ids import new_id_text
 from infra.jobs import JobResult, RunningJob, note_progress, read_job
@@ -123,11 +124,12 @@ class _Chunk:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """An import with its list opened; `total` rows are to be read."""
+    """An import with its list opened; its blocks last `months` at least, `total` rows are to be read."""
 
     wanted: ListImport
     listed: NumberList
     reader: RefusalReader
+    months: int
     total: int
 
 
@@ -158,7 +160,7 @@ def _run(wanted: ListImport) -> dict[str, object]:
         latest=standing.moment + CLOCKS_MAY_DIFFER,
         block_months=months,
     )
-    work = _Work(wanted, listed, reader, _count_rows(listed))
+    work = _Work(wanted, listed, reader, months, _count_rows(listed))
     with _rejected_file(wanted.rejected, listed) as rejected:
         if wanted.mode is ImportMode.STRICT:
             result = _store_all_or_nothing(work, standing, rejected)
@@ -212,6 +214,7 @@ def _store_in_chunks(work: _Work, standing: Standing, rejected: RowWriter) -> St
 def _store_one(work: _Work, chunk: _Chunk, standing: Standing, connection: Connection) -> Standing:
     wanted = work.wanted
     tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
+    _keep_term(work, connection)
     standing = _after(standing, chunk, tally)
     wanted.note(connection, standing, work.total)
     return standing
@@ -238,8 +241,18 @@ def _store_all(work: _Work, standing: Standing, connection: Connection) -> Stand
         tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
         standing = _after(standing, chunk, tally)
         wanted.show((work.total + done) // 2, work.total)
+    _keep_term(work, connection)
     wanted.note(connection, standing, work.total)
     return standing
+
+
+def _keep_term(work: _Work, connection: Connection) -> None:
+    """Raise what the transaction wrote if a policy with a longer term came into force since the import began."""
+    now = work.wanted.clock()
+    policy = policy_for_blocks(connection, now=now)
+    if policy.block_months > work.months:
+        term = Term(policy.block_months, policy.digest)
+        raise_own_changes(connection, term, person=work.wanted.person, now=now)
 
 
 def _after(standing: Standing, chunk: _Chunk, tally: Tally) -> Standing:

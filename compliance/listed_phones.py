@@ -3,8 +3,8 @@
 Pure: values and their bytes. Where the bytes are kept, and how they are kept true, is `phone_snapshot`'s.
 
 Days count from 2000-01-01, instants in seconds from 2000-01-01T00:00Z, as PostgreSQL counts them. A number's
-block is *settled* from its latest refusal on: whoever asks about an earlier instant, or about an entry that was
-ever released, must ask the database, for which `ASK` stands.
+block is *settled* from its latest refusal on, or from when a tighter policy last raised it: whoever asks about an
+earlier instant, or about an entry that was ever released, must ask the database, for which `ASK` stands.
 """
 
 import hashlib
@@ -73,8 +73,9 @@ class _Header(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ListedPhones:
-    """Listed numbers, ascending, each with its last blocked day (or ASK) and the instant of its latest refusal.
+    """Listed numbers, ascending, each with its last blocked day (or ASK) and the instant it is settled from.
 
+    That instant is called `refused`, since nearly always it is that of the latest refusal.
     `starts[bucket]` is where the numbers of a bucket begin.
     """
 
@@ -176,7 +177,7 @@ def _buckets_of(phones: Phones, bits: int) -> NDArray[np.int64]:
 def from_rows(rows: NDArray[np.void]) -> tuple[Phones, Days, Instants]:
     """Return the columns of rows with phone, through (days) and settled (microseconds) as PostgreSQL sends them.
 
-    `settled` is the instant of the latest refusal; `infinity` marks a released entry.
+    `settled` is the instant of the latest refusal or raise; `infinity` marks a released entry.
     """
     settled = rows["settled"].astype(np.int64)
     through = rows["through"].astype(np.int32)

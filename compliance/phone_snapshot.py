@@ -69,7 +69,8 @@ _HOW_MANY_CHANGED = text(f"""
     bindparam("open_then", type_=ARRAY(SQL_BIGINT))
 )
 _LISTED = """
-    SELECT p.phone_digits, e.blocked_through, CASE WHEN e.released_at IS NULL THEN e.refused_at ELSE 'infinity' END
+    SELECT p.phone_digits, e.blocked_through,
+           CASE WHEN e.released_at IS NULL THEN greatest(e.refused_at, e.raised_at) ELSE 'infinity' END
       FROM do_not_call_entries e JOIN do_not_call_phones p USING (entry_id)"""
 _COLUMNS = [("phone", BIGINT), ("through", DATE), ("settled", TIMESTAMPTZ)]
 _WITH_MEMORY = text("SET LOCAL work_mem = '128MB'")

@@ -77,7 +77,7 @@ _USES = text("""
      WHERE check_id = ANY(:ids) AND direction = 'outbound'""").bindparams(_ids)
 _EVENTS = text("""
     SELECT entry_id, kind, refused_at, blocked_through, recorded_at FROM do_not_call_events
-     WHERE entry_id = ANY(:ids) AND kind IN ('refusal', 'release')
+     WHERE entry_id = ANY(:ids) AND kind IN ('refusal', 'release', 'raised')
      ORDER BY recorded_at, event_id""").bindparams(_ids)
 
 
@@ -150,6 +150,7 @@ def _placed(
             checked_at=check.checked_at,
             valid_until=check.valid_until,
             is_used=not is_first,
+            is_service=check.call.purpose is Purpose.SERVICE,
         )
     return PlacedCall(
         callee_digits=call.callee_digits,

@@ -1,15 +1,24 @@
-"""Policies as stored: each with its text and digest, in force from an instant until the next one."""
+"""Policies as stored: each with its text and digest, in force from an instant until the next one.
+
+A policy with a longer do-not-call term than the one before it raises the blocks that stand: the job for that is
+queued in the transaction that stores the policy. No block may slip between the two terms, so whoever writes blocks
+shares a lock on the term until its transaction ends, and whoever stores a policy holds it alone.
+"""
 
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, text
 
+from compliance.block_raises import Term, order_raise
 from compliance.policy import Policy, floor_policy_text, parse_policy
 from compliance.register_tables import policies
 from compliance.shanghai import shanghai_day
+
+_SHARE_TERM = text("SELECT pg_advisory_xact_lock_shared(7346205)")
+_HOLD_TERM_ALONE = text("SELECT pg_advisory_xact_lock(7346205)")
 
 
 class StoredPolicy(NamedTuple):
@@ -51,6 +60,16 @@ def policy_in_force(connection: Connection, *, now: datetime) -> Policy:
     return parse_policy(floor_policy_text(on=on), on=on)
 
 
+def policy_for_blocks(connection: Connection, *, now: datetime) -> Policy:
+    """Return the policy in force, by whose term the caller writes blocks in this transaction.
+
+    No other policy comes into force before that transaction ends, so that a raise finds what it wrote. Ask before
+    the rows of entries are locked, if possible; keep the transaction short from here on.
+    """
+    connection.execute(_SHARE_TERM)  # its own statement: the next must see a policy that was waited for
+    return policy_in_force(connection, now=now)
+
+
 def policy_by_digest(connection: Connection, digest: str, *, used_at: datetime) -> Policy:
     """Return the policy with this digest, under which something was decided at `used_at`.
 
@@ -87,8 +106,14 @@ def store_policy(  # noqa: PLR0913 - one argument per column
     reason: str | None = None,
     requested_by: str | None = None,
     approved_by: str | None = None,
-) -> None:
-    """Put `policy` in force from `now`: the next decision uses it."""
+) -> UUID | None:
+    """Put `policy` in force from `now`: the next decision uses it.
+
+    If blocks last longer under it than under the policy in force before, existing ones are to be raised: returns
+    the job that does so, queued in the caller's transaction, else None.
+    """
+    connection.execute(_HOLD_TERM_ALONE)
+    before = policy_in_force(connection, now=now)
     connection.execute(
         insert(policies).values(
             policy_id=policy_id,
@@ -101,6 +126,10 @@ def store_policy(  # noqa: PLR0913 - one argument per column
             effective_from=now,
         )
     )
+    if policy.block_months <= before.block_months:
+        return None
+    term = Term(policy.block_months, policy.digest)
+    return order_raise(connection, term, actor=approved_by or f"policy from {source}", now=now)
 
 
 def adopt_start_policy(connection: Connection, text: str | None, *, policy_id: UUID, now: datetime) -> Policy:
@@ -116,6 +145,7 @@ def adopt_start_policy(connection: Connection, text: str | None, *, policy_id: U
     on = shanghai_day(now)
     wanted = parse_policy(floor_policy_text(on=on) if text is None else text, on=on)
     source = "floor" if text is None else "file"
+    connection.execute(_HOLD_TERM_ALONE)  # of two processes that start at once, the second finds it stored
     last = _newest(connection, "floor", "file")
     if last is None or (last.source, last.digest) != (source, wanted.digest):
         approved = _newest(connection)

@@ -69,6 +69,7 @@ do_not_call_entries = Table(
     Column("source", Text, nullable=False),
     Column("reason", Text),
     Column("released_at", DateTime(timezone=True)),
+    Column("raised_at", DateTime(timezone=True), comment="when a tighter policy last moved the end; null: never"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_in", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     Index("ix_do_not_call_entries_changed_in", "changed_in"),
@@ -102,7 +103,7 @@ do_not_call_events = Table(
     Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("actor", Text, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    CheckConstraint("kind IN ('refusal', 'phone_added', 'release')", name="kind"),
+    CheckConstraint("kind IN ('refusal', 'phone_added', 'release', 'raised')", name="kind"),
     Index("ix_do_not_call_events_entry_id", "entry_id", "recorded_at"),
 )
 

@@ -25,11 +25,13 @@ POLICY_KIND = "policy"
 def adopt_policy(connection: Connection, payload: dict[str, Any], *, person: str, now: datetime) -> dict[str, Any]:
     """Put an approved policy in force from `now`, if it still keeps the law of this day.
 
+    `job_id` of the answer is the job that raises existing blocks to a longer term, null if none is needed.
+
     Raises:
         PolicyError: the law has become stricter since it was asked for.
     """
     policy = parse_policy(payload["policy"], on=shanghai_day(now))
-    store_policy(
+    job_id = store_policy(
         connection,
         policy,
         policy_id=new_id(),
@@ -41,7 +43,11 @@ def adopt_policy(connection: Connection, payload: dict[str, Any], *, person: str
     )
     details = {"reason": payload["reason"], "requested_by": payload["requested_by"]}
     note(connection, kind="policy_adopted", subject=policy.digest, details=details, person=person, now=now)
-    return {"policy_digest": policy.digest, "effective_from": now.astimezone(SHANGHAI)}
+    return {
+        "policy_digest": policy.digest,
+        "effective_from": now.astimezone(SHANGHAI),
+        "job_id": None if job_id is None else str(job_id),
+    }
 
 
 ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
@@ -52,4 +58,7 @@ ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
         CLOSE: close_incident,
     }
 )
-"""By kind of request: (connection, payload, *, person, now) to what the answer says."""
+"""By kind of request: (connection, payload, *, person, now) to what the answer says.
+
+A `job_id` in it names a job that the action queued, for which a worker is woken after the commit.
+"""

@@ -10,7 +10,7 @@ from services.fields import ProblemBody
 
 
 class JobAnswer(BaseModel):
-    """A job. `done` and `total` count rows of the input; `total` is null while unknown."""
+    """A job. `done` and `total` count rows of the input, or entries; `total` is null while unknown."""
 
     job_id: UUID
     kind: str

@@ -19,7 +19,7 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from compliance import do_not_call_imports, scrub_jobs
+from compliance import block_raises, do_not_call_imports, scrub_jobs
 from compliance.list_rows import UnreadableListError
 from compliance.phone_snapshot import file_listed_phones
 from infra.celery_app import purge_delivered
@@ -50,6 +50,7 @@ SWEEP = "telesales.sweep"
 RUNNERS: Mapping[str, Runner] = {
     scrub_jobs.JOB_KIND: scrub_jobs.run_scrub_job,
     do_not_call_imports.JOB_KIND: do_not_call_imports.run_import_job,
+    block_raises.JOB_KIND: block_raises.run_raise_job,
 }
 
 _DELIVERED_KEPT_FOR = timedelta(hours=15)

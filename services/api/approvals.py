@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict
+from starlette.background import BackgroundTask
 
 from compliance.approvals import Request, decide_request, list_requests, shown_payload
 from compliance.audit import note
@@ -14,7 +15,7 @@ from compliance.shanghai import SHANGHAI
 from services.api.overlays import id_of
 from services.api.registers import json_response
 from services.approval_actions import ACTIONS
-from services.dependencies import Now, Transaction, requires
+from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, LongText
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
@@ -73,9 +74,19 @@ InState = Annotated[RequestState | None, Query(description="Only requests in thi
 
 @router.post("/{request_id}", response_model=None, responses={200: {"model": ApprovalAnswer}})
 def decide(
-    request_id: UUID, connection: Transaction, now: Now, actor: Officer, body: ApprovalBody | None = None
+    *,
+    request_id: UUID,
+    connection: Transaction,
+    now: Now,
+    state: State,
+    actor: Officer,
+    body: ApprovalBody | None = None,
 ) -> Response:
-    """Approve what another officer asked for, and carry it out; or reject it."""
+    """Approve what another officer asked for, and carry it out; or reject it.
+
+    A policy under which blocks last longer than before answers with the `job_id` of the job that raises the
+    existing ones.
+    """
     body = body or ApprovalBody()
     approved = body.decision is OfficerDecision.APPROVE
     request = decide_request(connection, request_id, approved=approved, reason=body.reason, person=actor.owner, now=now)
@@ -83,7 +94,10 @@ def decide(
     kind = f"request_{request.state}"
     note(connection, kind=kind, subject=str(request_id), details=details, person=actor.owner, now=now)
     given = ACTIONS[request.kind](connection, request.payload, person=actor.owner, now=now) if approved else {}
-    return json_response({"request_id": str(request_id), "decision": body.decision, **given})
+    response = json_response({"request_id": str(request_id), "decision": body.decision, **given})
+    if given.get("job_id") is not None:
+        response.background = BackgroundTask(state.wake, UUID(given["job_id"]))
+    return response
 
 
 @router.get("", response_model=None, responses={200: {"model": RequestList}})

@@ -22,7 +22,7 @@ from compliance.block_entries import (
 from compliance.block_list import BlockChange, BlockResult, FutureRefusalError, Refusal, block_person
 from compliance.block_release import RELEASE, release_payload
 from compliance.do_not_call import PERMANENT, first_callable
-from compliance.policy_store import policy_in_force
+from compliance.policy_store import policy_for_blocks
 from compliance.shanghai import SHANGHAI
 from compliance.working_days import Calendar
 from infra.ids import new_id
@@ -109,8 +109,10 @@ class BlockAnswer(EntryAnswer):
 
 
 class EventAnswer(BaseModel):
+    """What happened to an entry. `raised`: a tighter policy moved its end; `details` name its digest and months."""
+
     event_id: str
-    kind: Literal["refusal", "phone_added", "release"]
+    kind: Literal["refusal", "phone_added", "release", "raised"]
     refused_at: datetime | None
     blocked_through: date | None
     details: dict[str, Any]
@@ -177,7 +179,7 @@ def block(body: RefusalBody, connection: Transaction, now: Now, state: State, ac
     """Block a person. The block binds every check from the moment of this answer on."""
     if body.phone is None and body.customer_id is None:
         raise input_error("phone", "phone or customer_id is required")
-    months = policy_in_force(connection, now=now).block_months
+    months = policy_for_blocks(connection, now=now).block_months
     try:
         result = block_person(connection, body.refusal(now=now), block_months=months, person=actor.owner, now=now)
     except FutureRefusalError as error:

@@ -41,6 +41,7 @@ CHECK = ClaimedCheck(
     checked_at=CHECKED_AT,
     valid_until=LAST,
     is_used=False,
+    is_service=False,
 )
 CALL = PlacedCall(
     callee_digits=PHONE,
@@ -64,6 +65,10 @@ def refusal(
 
 def release(recorded_at: datetime, *, entry_id: UUID = ENTRY) -> BlockEvent:
     return BlockEvent(entry_id, "release", None, None, recorded_at)
+
+
+def raise_to(through: date, recorded_at: datetime, *, entry_id: UUID = ENTRY) -> BlockEvent:
+    return BlockEvent(entry_id, "raised", None, through, recorded_at)
 
 
 def test_a_call_that_its_check_covers_breaks_nothing() -> None:
@@ -165,6 +170,32 @@ def test_a_refusal_recorded_now_supersedes_nothing_even_if_the_callers_clock_is_
     assert breaches_of_check(call, now=CALL.started_at - TICK) == []
 
 
+CHECKED_ON, DAY_BEFORE = date(2026, 11, 23), date(2026, 11, 22)
+
+
+@pytest.mark.parametrize(
+    ("raised", "is_superseded"),
+    [
+        pytest.param(raise_to(CHECKED_ON, CHECKED_AT), False, id="with the check"),
+        pytest.param(raise_to(CHECKED_ON, CHECKED_AT + TICK), True, id="after the check"),
+        pytest.param(raise_to(CHECKED_ON, CALL.started_at - TICK), True, id="before the call"),
+        pytest.param(raise_to(CHECKED_ON, CALL.started_at), False, id="with the start of the call"),
+        pytest.param(raise_to(DAY_BEFORE, CHECKED_AT + TICK), False, id="to a day that is over"),
+        pytest.param(raise_to(PERMANENT, CHECKED_AT + TICK), True, id="for good"),
+    ],
+)
+def test_a_raise_between_check_and_call_ends_the_check_if_it_blocks(raised: BlockEvent, *, is_superseded: bool) -> None:
+    call = replace(CALL, history=BlockHistory([raised]))
+
+    assert breaches_of_check(call, now=NOW) == ([Breach.CHECK_SUPERSEDED] if is_superseded else [])
+
+
+def test_a_raise_does_not_end_a_check_of_service_which_the_block_did_not_bind() -> None:
+    history = BlockHistory([raise_to(CHECKED_ON, CHECKED_AT + TICK)])
+
+    assert breaches_of_check(replace(CALL, check=replace(CHECK, is_service=True), history=history), now=NOW) == []
+
+
 def test_a_denied_check_cannot_be_superseded() -> None:
     call = replace(CALL, check=DENIED, history=BlockHistory([refusal(CHECKED_AT + TICK)]))
 
@@ -172,6 +203,7 @@ def test_a_denied_check_cannot_be_superseded() -> None:
 
 
 DAY = timedelta(days=1)
+OVER = refusal(NOW - 9 * DAY, through=date(2026, 11, 20))
 
 
 @pytest.mark.parametrize(
@@ -193,6 +225,14 @@ DAY = timedelta(days=1)
         pytest.param(
             [refusal(NOW - 2 * DAY), refusal(NOW - DAY, through=date(2026, 11, 20))], True, id="the longest holds"
         ),
+        pytest.param([OVER, raise_to(CHECKED_ON, NOW - TICK)], True, id="raised before"),
+        pytest.param([OVER, raise_to(CHECKED_ON, NOW)], False, id="raised with the start"),
+        pytest.param([OVER, raise_to(CHECKED_ON, NOW - DAY), release(NOW - TICK)], False, id="raised, then released"),
+        pytest.param(
+            [OVER, raise_to(CHECKED_ON, NOW - DAY), release(NOW - TICK, entry_id=OTHER_ENTRY)],
+            True,
+            id="raised, and another was released",
+        ),
     ],
 )
 def test_whether_a_person_was_blocked(events: list[BlockEvent], *, is_blocked: bool) -> None:
@@ -210,13 +250,14 @@ events = st.one_of(
         entry_id=entry_ids,
     ),
     st.builds(release, instants, entry_id=entry_ids),
+    st.builds(raise_to, st.dates(date(2026, 11, 1), date(2027, 11, 1)), instants, entry_id=entry_ids),
 )
 
 
 @given(st.lists(events, max_size=12), instants)
 def test_the_history_says_what_going_through_all_events_says(history: list[BlockEvent], at: datetime) -> None:
     def binds(event: BlockEvent) -> bool:
-        began = event.refused_at is not None and min(event.refused_at, event.recorded_at) < at
+        began = min(event.refused_at or event.recorded_at, event.recorded_at) < at
         return began and not any(
             one.kind == "release" and one.entry_id == event.entry_id and event.recorded_at <= one.recorded_at <= at
             for one in history

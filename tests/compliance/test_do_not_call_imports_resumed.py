@@ -4,13 +4,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from compliance.do_not_call_imports import JOB_KIND, REJECTED_FILE, ImportMode, Standing, run_import_job
+from compliance.policy import parse_policy
+from compliance.policy_store import store_policy
 from infra.ids import new_id
 from infra.jobs import JobResult, LostJobError, RunningJob, claim, create_job, finish, read_job
 from tests.compliance.import_lists import DAY, MORE_THAN_ENOUGH_S, Importer, counts, in_a_thread
@@ -173,3 +176,38 @@ def test_an_import_killed_with_sigkill_ends_with_the_counts_of_one_that_was_not(
     assert running.progress["read"] == 18
     found: JobResult = in_a_thread(lambda: run_import_job(running)).result(MORE_THAN_ENOUGH_S)
     assert found.result == counts(created=7, extended=4, unchanged=21, rejected=8)
+
+
+class TighteningClock(SettableClock):
+    """Has a policy of 12 months adopted when it is read for the second time: the import knows its term by then."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(NOON)
+        self.engine = engine
+        self.readings = 0
+
+    def __call__(self) -> datetime:
+        self.readings += 1
+        if self.readings == 2:
+            policy = parse_policy("[do_not_call]\nblock_months = 12\n", on=NOON.date())
+            with self.engine.begin() as connection:
+                store_policy(connection, policy, policy_id=new_id(), source="api", now=NOON)
+        return self.at
+
+
+@pytest.mark.parametrize("mode", list(ImportMode))
+def test_an_import_during_which_the_policy_is_tightened_leaves_no_block_that_is_too_short(
+    importer: Importer, mode: ImportMode
+) -> None:
+    listed = "phone,refused_at,blocked_through\n" + "".join(
+        f"138001380{place:02d},2026-03-15,{'2028-01-31' if place == 7 else ''}\n" for place in range(10)
+    )
+
+    found = importer.run(listed, mode, clock=TighteningClock(importer.engine))
+
+    assert found["created"] == 10
+    assert set(importer.ends().values()) == {date(2027, 3, 15), date(2028, 1, 31)}
+    assert importer.read("SELECT kind, count(*) FROM do_not_call_events GROUP BY 1 ORDER BY 1") == [
+        ("raised", 9),
+        ("refusal", 10),
+    ]

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from compliance import phone_snapshot
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
+from compliance.block_raises import Term, raise_own_changes
 from compliance.listed_phones import ASK, NOT_LISTED, day_of
 from compliance.phone_snapshot import FILE_NAME, file_listed_phones, one_state, see_changes
 from infra.database import make_engine
@@ -99,6 +100,43 @@ def test_a_released_entry_is_left_to_the_database(engine: Engine, cache: Path) -
         )
 
     assert blocked(engine, cache, FIRST, SECOND) == [DATABASE_MUST_BE_ASKED, MAY]
+
+
+def raise_blocks(connection: Connection) -> None:
+    raise_own_changes(connection, Term(12, "sha256:tighter"), person="tests", now=NOON + timedelta(hours=12))
+
+
+@pytest.mark.parametrize("is_filed", [True, False], ids=["in the file", "laid over the file"])
+def test_a_raised_block_is_seen_and_for_instants_before_the_raise_the_database_is_asked(
+    engine: Engine, cache: Path, *, is_filed: bool
+) -> None:
+    if not is_filed:
+        file_listed_phones(engine, cache)
+    with engine.begin() as connection:
+        block(connection, FIRST)
+        raise_blocks(connection)
+        block(connection, SECOND)
+
+    filed = file_listed_phones(engine, cache)
+    with one_state(engine) as connection:
+        seen = see_changes(connection, filed)
+        before, after = (seen.find(np.array([FIRST, SECOND]), at=NOON + timedelta(hours=hours)) for hours in (11, 12))
+
+    assert [before[0], day_of(int(before[1]))] == [ASK, MAY]
+    assert [day_of(day) for day in after.tolist()] == [NOVEMBER, MAY]
+
+
+def test_a_block_raised_after_the_file_was_written_is_seen(engine: Engine, cache: Path) -> None:
+    with engine.begin() as connection:
+        block(connection, FIRST)
+        block(connection, SECOND)
+    assert blocked(engine, cache, FIRST, SECOND) == [MAY, MAY]
+
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE do_not_call_entries SET blocked_through = blocked_through"))
+        raise_blocks(connection)
+
+    assert blocked(engine, cache, FIRST, SECOND) == [NOVEMBER, NOVEMBER]
 
 
 def test_a_block_of_a_transaction_open_while_the_file_was_written_is_seen_once_it_commits(

@@ -166,7 +166,7 @@ def test_a_block_can_neither_be_shortened_nor_deleted_by_any_statement(entry: Co
         pytest.param("UPDATE do_not_call_phones SET phone_digits = phone_digits + 1", id="another number"),
         pytest.param(
             "WITH other AS (INSERT INTO do_not_call_entries SELECT gen_random_uuid(), NULL, blocked_from, refused_at,"
-            " '1900-01-01', source, reason, released_at, created_at, changed_in FROM do_not_call_entries"
+            " '1900-01-01', source, reason, released_at, raised_at, created_at, changed_in FROM do_not_call_entries"
             " RETURNING entry_id) UPDATE do_not_call_phones SET entry_id = (SELECT entry_id FROM other)",
             id="a shorter block for the number",
         ),

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import Engine, select
 
 from compliance.tables import audit_events
+from infra.jobs import read_job
+from infra.settings import Settings
+from services.app import adopt_policy
+from services.tasks import RUNNERS, Worker, sweep
 from tests.conftest import SettableClock
 
 ClientFor = Callable[..., httpx.Client]
@@ -65,6 +71,70 @@ def test_the_next_decision_is_made_by_the_new_policy(client_for: ClientFor) -> N
     assert "quiet_hours" not in [reason["code"] for reason in before["reasons"]]
     assert "quiet_hours" in [reason["code"] for reason in after["reasons"]]
     assert after["policy_digest"] == pending["policy_digest"]
+
+
+@pytest.fixture
+def worker(engine: Engine, clock: SettableClock, tmp_path: Path) -> Worker:
+    return Worker(engine, clock=clock, data_dir=tmp_path, owns_broker=False, runners=RUNNERS)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}], ids=["without a key", "with a key"])
+def test_a_tighter_policy_raises_the_blocks_that_stand(
+    client_for: ClientFor, engine: Engine, worker: Worker, headers: dict[str, str]
+) -> None:
+    officer, second, dialer = client_for("officer"), client_for("officer", owner="second"), client_for("dialer")
+    seen: list[tuple[UUID, str]] = []
+
+    def look(job_id: UUID) -> None:
+        with engine.connect() as connection:
+            seen.append((job_id, read_job(connection, job_id).state))
+
+    officer.app.state.telesales.wake = look  # type: ignore[attr-defined]  # a TestClient
+    body = {"phone": "13800138000", "refused_at": "2026-03-15T12:00:00+08:00"}
+    entry = dialer.post("/v1/do-not-call", json=body).json()
+    pending = proposed(officer, TIGHTER)
+
+    given = second.post(f"/v1/approvals/{pending['request_id']}", json={}, headers=headers).json()
+    sweep(worker)
+
+    job = officer.get(f"/v1/jobs/{given['job_id']}").json()
+    raised = officer.get(f"/v1/do-not-call/{entry['entry_id']}").json()
+    denied = dialer.post("/v1/call-checks", json={"callee": "13800138000"}).json()
+    result = {"raised": 1, "months": 12, "policy_digest": pending["policy_digest"]}
+    assert seen == [(UUID(given["job_id"]), "queued")]
+    assert (job["kind"], job["state"], job["done"], job["total"]) == ("raise_blocks", "done", 1, 1)
+    assert job["result"] == result
+    assert (entry["blocked_through"], raised["blocked_through"]) == ("2026-09-15", "2027-03-15")
+    assert raised["refused_at"] == entry["refused_at"]
+    assert [event["kind"] for event in raised["history"]] == ["refusal", "raised"]
+    assert raised["history"][1]["details"] == {"months": 12, "policy_digest": pending["policy_digest"]}
+    assert raised["history"][1]["actor"] == "second"
+    assert "do_not_call" in [reason["code"] for reason in denied["reasons"]]
+
+
+def test_a_policy_that_does_not_lengthen_blocks_queues_no_job(client_for: ClientFor) -> None:
+    officer, woken = client_for("officer"), list[UUID]()
+    officer.app.state.telesales.wake = woken.append  # type: ignore[attr-defined]  # a TestClient
+    pending = proposed(officer, CLOSED_AT_NOON)
+
+    given = client_for("officer", owner="second").post(f"/v1/approvals/{pending['request_id']}", json={})
+
+    assert given.json()["job_id"] is None
+    assert woken == []
+
+
+def test_a_tighter_policy_file_raises_the_blocks_that_stand(
+    client_for: ClientFor, engine: Engine, worker: Worker, clock: SettableClock, tmp_path: Path
+) -> None:
+    dialer, file = client_for("dialer"), tmp_path / "policy.toml"
+    entry = dialer.post("/v1/do-not-call", json={"phone": "13800138000"}).json()
+    file.write_text(TIGHTER)
+
+    adopt_policy(engine, Settings(data_dir=tmp_path, policy_file=file), clock)
+    sweep(worker)
+
+    raised = dialer.get(f"/v1/do-not-call/{entry['entry_id']}").json()
+    assert (entry["blocked_through"], raised["blocked_through"]) == ("2027-05-23", "2027-11-23")
 
 
 def test_a_looser_policy_is_refused_with_every_offence_and_kept_in_the_audit_log(

@@ -259,6 +259,12 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "raised_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when a tighter policy last moved the end; null: never",
+        ),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "changed_in",
@@ -421,7 +427,9 @@ def upgrade() -> None:
         ),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("kind IN ('refusal', 'phone_added', 'release')", name=op.f("ck_do_not_call_events_kind")),
+        sa.CheckConstraint(
+            "kind IN ('refusal', 'phone_added', 'release', 'raised')", name=op.f("ck_do_not_call_events_kind")
+        ),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_do_not_call_events")),
     )
     op.create_index("ix_do_not_call_events_entry_id", "do_not_call_events", ["entry_id", "recorded_at"], unique=False)
