@@ -70,6 +70,10 @@ def _places(error: BaseException) -> Iterator[str]:
         named = named.__cause__ or named.__context__
 
 
+_CHATTY = ("alembic", "uvicorn")
+"""Libraries that tell of each step of theirs: what an operator needs to know of these, we say ourselves."""
+
+
 def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     """Send structlog's and the standard library's records to `stream` as JSON lines."""
     shared: list[structlog.typing.Processor] = [
@@ -92,6 +96,8 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(level if level == "DEBUG" else logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

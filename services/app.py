@@ -103,6 +103,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
         await to_thread.run_sync(normalise, "13800138000")  # reads number ranges now, not in the first call
         spare_the_collector()
         state.check_queue.start()
+        log.info("serving", host=settings.host, port=settings.port)
         yield
         state.check_queue.stop()
         state.engine.dispose()

@@ -122,7 +122,7 @@ def openapi() -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 
 
-def run() -> None:
+def run(*, as_json: JsonFlag = False) -> None:
     """Start everything: database, migrations, demo data when empty, API, worker. Ctrl-C stops it all."""
     # Until the supervisor takes the signals over, a stop must still pass through the `finally` that ends PostgreSQL.
     signal.signal(signal.SIGTERM, _exit_on_signal)
@@ -136,7 +136,7 @@ def run() -> None:
     say(f"starting PostgreSQL below {settings.data_dir}" if settings.database_url is None else "using DATABASE_URL")
     with _own_database(settings) as url:
         offset = _prepare(settings, url)
-        status = supervise(_children(offset), on_ready=lambda: _greet(settings), say=say)
+        status = supervise(_children(offset), on_ready=lambda: _greet(settings, as_json=as_json), say=say)
     raise typer.Exit(status)
 
 
@@ -237,8 +237,11 @@ def _answers(url: str) -> Callable[[], bool]:
     return ask
 
 
-def _greet(settings: Settings) -> None:
+def _greet(settings: Settings, *, as_json: bool) -> None:
     address = f"http://{_reachable(settings)}"
+    if as_json:
+        show({"address": address, "data_dir": str(settings.data_dir)}, as_json=True, sentence="")
+        return
     lines = [f"ready: {address} (API description: {address}/docs)"]
     if settings.database_url is None:
         tokens = settings.data_dir / "demo-tokens.json"

@@ -117,6 +117,7 @@ def show(found: dict[str, object], *, as_json: bool, sentence: str) -> None:
     """Print the outcome: one JSON object, or a sentence."""
     if as_json:
         sys.stdout.write(json.dumps(found, ensure_ascii=False, default=_as_text) + "\n")
+        sys.stdout.flush()
     else:
         Console(highlight=False).print(sentence, markup=False, soft_wrap=True)
 
