@@ -31,12 +31,12 @@ from compliance.policy_store import policy_for_blocks, policy_in_force
 from infra.clock import Clock
 from infra.ids import new_id_text
 from infra.jobs import JobResult, RunningJob, note_progress, read_job
+from infra.priority import give_way, give_way_in_server
 
 JOB_KIND = "do_not_call_import"
 REJECTED_FILE = "rejected.csv"
 
 _CHUNK_CHARACTERS = 8 << 20
-_LOW_PRIORITY = 10
 _REJECTED_HEADERS = ("line", "input", "reason", "message")
 
 
@@ -142,7 +142,7 @@ def run_import(wanted: ListImport) -> dict[str, object]:
         UnreadableListError: the file is no list of numbers.
         ImportContendedError: other writers were in the way too often.
     """
-    _give_way()
+    give_way()
     with _settled_memory():
         return _run(wanted)
 
@@ -213,6 +213,7 @@ def _store_in_chunks(work: _Work, standing: Standing, rejected: RowWriter) -> St
 
 def _store_one(work: _Work, chunk: _Chunk, standing: Standing, connection: Connection) -> Standing:
     wanted = work.wanted
+    give_way_in_server(connection)
     tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
     _keep_term(work, connection)
     standing = _after(standing, chunk, tally)
@@ -237,6 +238,7 @@ def _store_all_or_nothing(work: _Work, standing: Standing, rejected: RowWriter) 
 
 def _store_all(work: _Work, standing: Standing, connection: Connection) -> Standing:
     wanted = work.wanted
+    give_way_in_server(connection)
     for done, chunk in _counted(_chunks(work)):
         tally = store_chunk(connection, chunk.demands, person=wanted.person, now=wanted.clock())
         standing = _after(standing, chunk, tally)
@@ -339,9 +341,3 @@ def run_import_job(running: RunningJob) -> JobResult:
         )
     )
     return JobResult(result, (REJECTED_FILE,))
-
-
-def _give_way() -> None:
-    """Let everything else go first, call checks above all. On Linux this is the thread's own priority."""
-    if os.getpriority(os.PRIO_PROCESS, 0) < _LOW_PRIORITY:
-        os.setpriority(os.PRIO_PROCESS, 0, _LOW_PRIORITY)
