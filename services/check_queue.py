@@ -58,13 +58,13 @@ class CheckQueue:
         self._watch: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to answer; called on the event loop, once.
+        """Begin to answer; called on the event loop.
 
         Raises:
-            RuntimeError: it has been started before.
+            RuntimeError: it runs already.
         """
         if self._thread is not None:
-            msg = "the queue has been started before; a second thread would decide checks out of order"
+            msg = "the queue runs already; a second thread would decide checks out of order"
             raise RuntimeError(msg)
         self._loop = asyncio.get_running_loop()
         self._thread = Thread(target=self._work, name="check-queue", daemon=True)
@@ -80,6 +80,7 @@ class CheckQueue:
             self._thread.join(timeout=ANSWER_WITHIN_SECONDS)
         for one in self._unanswered.values():
             _fail(one)
+        self._thread = None
 
     async def ask(self, call: ProposedCall, actor: Actor, token_hash: bytes) -> bytes:
         """Return the answer to one check as JSON, after its row is durable.

@@ -137,14 +137,16 @@ def test_stopping_refuses_what_still_waits() -> None:
     assert len(found) == 2
 
 
-def test_a_queue_starts_once() -> None:
-    async def scenario() -> None:
+def test_a_queue_starts_once_and_again_when_it_was_stopped() -> None:
+    async def scenario() -> bytes:
         queue = CheckQueue(echo)
         queue.start()
-        try:
-            with pytest.raises(RuntimeError, match="started before"):
-                queue.start()
-        finally:
-            queue.stop()
+        with pytest.raises(RuntimeError, match="runs already"):
+            queue.start()
+        queue.stop()
+        queue.start()
+        answer = await ask(queue, "1")
+        queue.stop()
+        return answer
 
-    asyncio.run(scenario())
+    assert asyncio.run(scenario()) == b"1"
