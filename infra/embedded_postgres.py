@@ -198,10 +198,10 @@ def find_running(data_dir: Path) -> EmbeddedPostgres | None:
 def server_settings(socket_dir: Path, memory_bytes: int) -> str:
     """Return server.conf. fsync, synchronous_commit and full_page_writes stay as PostgreSQL ships them: on.
 
-    shared_buffers is an eighth of the memory, at least 128 MB and at most 1 GB. max_wal_size lets an import of a
+    shared_buffers is an eighth of the memory, at least 128 MB and at most 4 GB. max_wal_size lets an import of a
     million rows (1.6 GB) pass without a checkpoint in its middle, whose writing call checks would wait for.
     """
-    shared_buffers_mb = min(1024, max(128, memory_bytes // 8 // _MEBIBYTE))
+    shared_buffers_mb = min(4096, max(128, memory_bytes // 8 // _MEBIBYTE))
     return f"""\
 # Written at every start; changes here are lost. Put your own into data/postgresql.conf, below the include.
 listen_addresses = ''

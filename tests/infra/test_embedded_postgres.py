@@ -89,7 +89,8 @@ def test_socket_directory_is_closed_to_everybody_else(server: EmbeddedPostgres) 
         (1024**3, "128MB"),
         (4 * 1024**3, "512MB"),
         (8 * 1024**3, "1024MB"),
-        (512 * 1024**3, "1024MB"),
+        (16 * 1024**3, "2048MB"),
+        (512 * 1024**3, "4096MB"),
     ],
     ids=["tiny", "small", "middle", "large", "huge"],
 )
