@@ -92,7 +92,7 @@ def test_socket_directory_is_closed_to_everybody_else(server: EmbeddedPostgres) 
         (16 * 1024**3, "2048MB"),
         (512 * 1024**3, "4096MB"),
     ],
-    ids=["tiny", "small", "middle", "large", "huge"],
+    ids=["tiny", "small", "middle", "large", "larger", "huge"],
 )
 def test_shared_buffers_follow_the_memory(memory_bytes: int, shared_buffers: str) -> None:
     settings = embedded_postgres.server_settings(Path("/run/x"), memory_bytes)
