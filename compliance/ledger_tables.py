@@ -1,0 +1,82 @@
+"""Tables of the ledger: what was written, how it is numbered, the tree over it, and what was signed."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from infra.database import metadata
+
+_CURRENT = text("pg_current_xact_id()::text::bigint")
+
+ledger_identity = Table(
+    "ledger_identity",
+    metadata,
+    Column("ledger_id", UUID(as_uuid=True), primary_key=True, comment="names the log in its checkpoints"),
+    Column("key_secret", LargeBinary, nullable=False, comment="key of the hashes that stand for personal keys"),
+)
+
+ledger_coverage = Table(
+    "ledger_coverage",
+    metadata,
+    Column("table_name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("key_columns", ARRAY(Text), nullable=False),
+    Column("columns", ARRAY(Text), nullable=False, comment="in the order in which rows are written out"),
+    Column("hides_key", Boolean, nullable=False),
+    Column("mode", Text, nullable=False, comment="entries: with each change; ranges: rows sealed together later"),
+    CheckConstraint("mode IN ('entries', 'ranges')", name="mode"),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("source", BigInteger, Identity(always=True), primary_key=True),
+    Column("tx", BigInteger, nullable=False, server_default=_CURRENT),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("kind", Text, nullable=False, comment="table.insert, .update, .delete or .range"),
+    Column("keys", ARRAY(Text), nullable=False),
+    Column("digests", LargeBinary, nullable=False, comment="32 bytes per key, in the order of keys"),
+    Column("salts", LargeBinary, nullable=False, comment="16 bytes per key; not part of the line"),
+    Index("ix_ledger_entries_tx", "tx"),
+)
+
+ledger_leaves = Table(
+    "ledger_leaves",
+    metadata,
+    Column("entry", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", BigInteger, nullable=False, unique=True),
+    Column("leaf", LargeBinary, nullable=False),
+)
+
+ledger_tiles = Table(
+    "ledger_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False, comment="256 hashes of perfect subtrees of 256^level leaves"),
+    Column("root", LargeBinary, nullable=False),
+)
+
+ledger_checkpoints = Table(
+    "ledger_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False, comment="the signed note"),
+    Column("key_id", Text, nullable=False),
+    Column("sealed_at", DateTime(timezone=True), nullable=False),
+    Column("horizon", BigInteger, nullable=False, comment="every transaction below it is sealed"),
+    Column("cluster", Text, nullable=False, comment="the PostgreSQL cluster whose transactions horizon counts"),
+)

@@ -1,0 +1,94 @@
+"""Ledger: entries, their numbering, the tree over them, and checkpoints."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision: str = "0002"
+down_revision: str | Sequence[str] | None = "0001"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+LEDGER_TABLES = (
+    "ledger_identity",
+    "ledger_coverage",
+    "ledger_entries",
+    "ledger_leaves",
+    "ledger_tiles",
+    "ledger_checkpoints",
+)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "ledger_identity",
+        sa.Column("ledger_id", sa.UUID(), nullable=False),
+        sa.Column("key_secret", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("ledger_id", name=op.f("pk_ledger_identity")),
+    )
+    op.create_table(
+        "ledger_coverage",
+        sa.Column("table_name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("key_columns", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("columns", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("hides_key", sa.Boolean(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.CheckConstraint("mode IN ('entries', 'ranges')", name=op.f("ck_ledger_coverage_mode")),
+        sa.PrimaryKeyConstraint("table_name", "version", name=op.f("pk_ledger_coverage")),
+    )
+    op.create_table(
+        "ledger_entries",
+        sa.Column("source", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("tx", sa.BigInteger(), server_default=sa.text("pg_current_xact_id()::text::bigint"), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("keys", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("digests", sa.LargeBinary(), nullable=False),
+        sa.Column("salts", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_ledger_entries")),
+    )
+    op.create_index("ix_ledger_entries_tx", "ledger_entries", ["tx"], unique=False)
+    op.create_table(
+        "ledger_leaves",
+        sa.Column("entry", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("source", sa.BigInteger(), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("entry", name=op.f("pk_ledger_leaves")),
+        sa.UniqueConstraint("source", name=op.f("uq_ledger_leaves_source")),
+    )
+    op.create_table(
+        "ledger_tiles",
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("level", "index", name=op.f("pk_ledger_tiles")),
+    )
+    op.create_table(
+        "ledger_checkpoints",
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("horizon", sa.BigInteger(), nullable=False),
+        sa.Column("cluster", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("size", name=op.f("pk_ledger_checkpoints")),
+    )
+    for table in LEDGER_TABLES:
+        op.execute(
+            f"CREATE TRIGGER kept_for_ever BEFORE DELETE OR UPDATE OR TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION kept_for_ever()"
+        )
+    op.execute(
+        "INSERT INTO ledger_identity (ledger_id, key_secret) SELECT gen_random_uuid(),"
+        " uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())"
+    )
+
+
+def downgrade() -> None:
+    message = "the ledger is kept for ever"
+    raise NotImplementedError(message)
