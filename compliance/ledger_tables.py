@@ -50,6 +50,8 @@ ledger_entries = Table(
     Column("digests", LargeBinary, nullable=False, comment="32 bytes per key, in the order of keys"),
     Column("salts", LargeBinary, nullable=False, comment="16 bytes per key; not part of the line"),
     Index("ix_ledger_entries_tx", "tx"),
+    # Entries come nearly in the order of time: of each block of rows the index notes only the first and last instant.
+    Index("ix_ledger_entries_recorded_at", "recorded_at", postgresql_using="brin"),
 )
 
 ledger_leaves = Table(
@@ -79,4 +81,7 @@ ledger_checkpoints = Table(
     Column("sealed_at", DateTime(timezone=True), nullable=False),
     Column("horizon", BigInteger, nullable=False, comment="every transaction below it is sealed"),
     Column("cluster", Text, nullable=False, comment="the PostgreSQL cluster whose transactions horizon counts"),
+    Column("checks_through", BigInteger, nullable=False, comment="call checks are sealed up to this transaction"),
+    Column("checks_after", UUID(as_uuid=True), nullable=False, comment="and in it up to this check"),
+    Index("ix_ledger_checkpoints_sealed_at", "sealed_at"),
 )

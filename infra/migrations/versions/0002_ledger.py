@@ -51,6 +51,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", name=op.f("pk_ledger_entries")),
     )
     op.create_index("ix_ledger_entries_tx", "ledger_entries", ["tx"], unique=False)
+    op.create_index(
+        "ix_ledger_entries_recorded_at", "ledger_entries", ["recorded_at"], unique=False, postgresql_using="brin"
+    )
     op.create_table(
         "ledger_leaves",
         sa.Column("entry", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -76,8 +79,11 @@ def upgrade() -> None:
         sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("horizon", sa.BigInteger(), nullable=False),
         sa.Column("cluster", sa.Text(), nullable=False),
+        sa.Column("checks_through", sa.BigInteger(), nullable=False),
+        sa.Column("checks_after", sa.UUID(), nullable=False),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_ledger_checkpoints")),
     )
+    op.create_index("ix_ledger_checkpoints_sealed_at", "ledger_checkpoints", ["sealed_at"], unique=False)
     for table in LEDGER_TABLES:
         op.execute(
             f"CREATE TRIGGER kept_for_ever BEFORE DELETE OR UPDATE OR TRUNCATE ON {table} "
