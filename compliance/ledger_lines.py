@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 SALT_BYTES = 16
 DIGEST_BYTES = 32
 
-_ROW_DOMAIN = b"telesales-ledger-row-1\x00"
+ROW_DOMAIN = b"telesales-ledger-row-1\x00"
 _KEY_DOMAIN = b"telesales-ledger-key-1\x00"
 _HIDDEN = "~"
 _HIDDEN_DIGITS = 32
@@ -24,7 +24,7 @@ def row_digest(salt: bytes, row_text: str) -> bytes:
     >>> row_digest(bytes(16), '{"a":1}').hex()[:16]
     '2d0d683aa30baadf'
     """
-    return hashlib.sha256(_ROW_DOMAIN + salt + row_text.encode()).digest()
+    return hashlib.sha256(ROW_DOMAIN + salt + row_text.encode()).digest()
 
 
 def joined_key(parts: Sequence[str]) -> str:

@@ -81,7 +81,8 @@ ledger_checkpoints = Table(
     Column("sealed_at", DateTime(timezone=True), nullable=False),
     Column("horizon", BigInteger, nullable=False, comment="every transaction below it is sealed"),
     Column("cluster", Text, nullable=False, comment="the PostgreSQL cluster whose transactions horizon counts"),
-    Column("checks_through", BigInteger, nullable=False, comment="call checks are sealed up to this transaction"),
-    Column("checks_after", UUID(as_uuid=True), nullable=False, comment="and in it up to this check"),
+    # Call checks are sealed up to the check `checks_after` of the transaction `checks_through`.
+    Column("checks_through", BigInteger, nullable=False),
+    Column("checks_after", UUID(as_uuid=True), nullable=False),
     Index("ix_ledger_checkpoints_sealed_at", "sealed_at"),
 )
