@@ -33,7 +33,7 @@ _SEED_BYTES = 32
 _DOCUMENT = "see 'Keys' in docs/ledger.md"
 
 
-class LedgerKeyError(OSError):
+class LedgerKeyError(RuntimeError):
     """Nothing can be signed with the key as it is; entries wait until it is put right, checks go on."""
 
 
@@ -173,7 +173,10 @@ def rotate_key(data_dir: Path, origin: str, *, now: datetime, overlap: timedelta
     begins = max(now, listed[-1].from_at)
     fresh = _make_private(directory, origin, now=begins)
     ended = replace(listed[-1], until_at=begins + overlap)
-    _write_list(directory, [*listed[:-1], ended, fresh], exclusive=False)
+    try:
+        _write_list(directory, [*listed[:-1], ended, fresh], exclusive=False)
+    except OSError as error:
+        raise _unwritable(directory, error) from error
     return fresh
 
 

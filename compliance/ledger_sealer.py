@@ -56,14 +56,14 @@ _RANGES = """
          AND {ended}
        ORDER BY written_in, check_id LIMIT :most),
     texts AS MATERIALIZED (
-      SELECT place, check_id::text AS key, uuid_send(gen_random_uuid()) AS salt,
+      SELECT place, place / :per_range AS nth, t.check_id::text AS key, uuid_send(gen_random_uuid()) AS salt,
              convert_to(row_to_json(r)::text, 'UTF8') AS row
         FROM chosen JOIN call_checks t USING (check_id) CROSS JOIN LATERAL (SELECT {columns}) r)
     INSERT INTO ledger_entries (recorded_at, kind, keys, digests, salts)
     SELECT :now, :kind, array_agg(key ORDER BY place),
            string_agg(sha256(CAST(:domain AS bytea) || salt || row), ''::bytea ORDER BY place),
            string_agg(salt, ''::bytea ORDER BY place)
-      FROM texts GROUP BY place / :per_range ORDER BY place / :per_range
+      FROM texts GROUP BY nth ORDER BY nth
     RETURNING source, recorded_at, kind, keys, digests"""
 _WRITTEN_IN = text("SELECT written_in FROM call_checks WHERE check_id = :check_id")
 

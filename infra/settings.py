@@ -34,6 +34,13 @@ def _broker_url(value: str) -> str:
     return value
 
 
+def _directory(value: str) -> str:
+    if "://" in value.removeprefix("file:///"):
+        msg = "must be a directory: a path, or file:/// with an absolute path"
+        raise ValueError(msg)
+    return value
+
+
 class Settings(BaseSettings):
     """Every variable the product reads. `README.md` lists them; a test keeps the two lists equal."""
 
@@ -47,6 +54,9 @@ class Settings(BaseSettings):
     )
     broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
         default=None, description="Celery broker; unset: a queue in the database itself."
+    )
+    checkpoints_url: Annotated[str, AfterValidator(_directory)] | None = Field(
+        default=None, description="Where checkpoints of the ledger go; unset: a directory below DATA_DIR."
     )
     policy_file: Path | None = Field(default=None, description="The company's policy; unset: the legal floor.")
     demo_clock: Annotated[datetime, AfterValidator(_aware)] | None = Field(

@@ -34,6 +34,7 @@ from services.policy_file import read_policy_file
 from services.problem_table import fill_problem_table
 from services.problems import install_problem_handlers
 from services.routes import ROUTERS, methods_at
+from services.sealing import LedgerMeters, open_ledger
 from services.state import AppState
 from services.token_cache import TokenCache
 
@@ -67,6 +68,7 @@ def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppSta
         check_queue=CheckQueue(service.decide),
         files=settings.data_dir / "jobs",
         wake=partial(_wake, celery),
+        ledger=open_ledger(settings, engine, clock),
     )
 
 
@@ -121,6 +123,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     )
     app.state.telesales = state
     app.state.registry = CollectorRegistry()
+    app.state.ledger_meters = LedgerMeters(app.state.registry)
     for router in ROUTERS:
         # Those who only ask whether the service lives may add what they like.
         app.include_router(router, dependencies=[] if router is health.router else [Depends(refuse_unknown_query)])

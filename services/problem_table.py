@@ -12,6 +12,9 @@ from compliance import (
     check_rows,
     do_not_call,
     incidents,
+    ledger_keys,
+    ledger_reading,
+    ledger_tree,
     legal,
     list_rows,
     overlays,
@@ -35,6 +38,8 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     check_rows.UnknownCheckError,
     incidents.UnknownIncidentError,
     jobs.UnknownJobError,
+    ledger_reading.NothingSealedError,
+    ledger_reading.UnknownLedgerEntryError,
     overlays.UnknownOverlayError,
     policy_store.UnknownPolicyError,
     registers.UnknownRowError,
@@ -49,6 +54,8 @@ _CONFLICT: tuple[type[Exception], ...] = (
     incidents.AccountMissingError,
     incidents.IncidentChangedError,
     incidents.IncidentClosedError,
+    ledger_reading.BrokenEntryError,
+    ledger_tree.MissingHashError,
     overlays.OverlayOverError,
     registers.NumberInUseError,
     registers.RowExistsError,
@@ -79,6 +86,7 @@ def fill_problem_table() -> None:
     register_answer(QueueUnavailableError, lambda _error: database_away())
     register_answer(block_list.PersonContendedError, lambda _error: database_away("Others write to the same person."))
     register_answer(RevokedTokenError, lambda _error: unauthorized())
+    register_problem(ledger_keys.LedgerKeyError, HTTPStatus.SERVICE_UNAVAILABLE, "ledger-key")
     register_problem(approvals.SamePersonError, HTTPStatus.FORBIDDEN, "forbidden")
 
 

@@ -14,6 +14,7 @@ from services.api import (
     health,
     incidents,
     jobs,
+    ledger,
     overlays,
     policy,
     registers,
@@ -34,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     policy.router,
     approvals.router,
     jobs.router,
+    ledger.router,
     health.router,
 )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from compliance.call_checks import Gate
+from compliance.ledger_runs import Ledger
 from infra.clock import Clock
 from infra.settings import Settings
 from services.check_queue import CheckQueue
@@ -28,3 +29,4 @@ class AppState:
     files: Path
     """Directory below which jobs keep their files."""
     wake: Wake
+    ledger: Ledger

@@ -20,6 +20,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance import block_raises, do_not_call_imports, scrub_jobs
+from compliance.ledger_outside import open_store
+from compliance.ledger_runs import Ledger
 from compliance.list_rows import UnreadableListError
 from compliance.phone_snapshot import file_listed_phones
 from infra.celery_app import purge_delivered
@@ -42,6 +44,7 @@ from infra.jobs import (
 from infra.logs import logger
 from services.idempotency import forget_old_answers
 from services.problems import Problem, is_database_away, problem_of
+from services.sealing import sealing_beside
 from services.uploads import INPUT_NAME, OUTPUT_NAME, job_directory, output_directory, sync_path
 
 RUN_JOB = "telesales.run_job"
@@ -70,11 +73,17 @@ class Worker:
     data_dir: Path
     owns_broker: bool
     runners: Mapping[str, Runner]
+    checkpoints_url: str | None = None
 
     @property
     def files(self) -> Path:
         """Directory below which jobs keep their files."""
         return self.data_dir / "jobs"
+
+    @property
+    def ledger(self) -> Ledger:
+        store = open_store(self.checkpoints_url, self.data_dir)
+        return Ledger(engine=self.engine, clock=self.clock, data_dir=self.data_dir, store=store)
 
     @property
     def cache_dir(self) -> Path:
@@ -88,7 +97,7 @@ def run_job(worker: Worker, job_id: UUID) -> None:
     if job is None:
         return
     try:
-        with _heartbeat(worker, job):
+        with _heartbeat(worker, job), sealing_beside(worker.ledger):
             found = _run(worker, job)
             _sync_output(worker, job, found)
             with worker.engine.begin() as connection:

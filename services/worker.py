@@ -13,6 +13,7 @@ from infra.database import make_engine
 from infra.garbage import spare_the_collector
 from infra.settings import Settings
 from services.problem_table import fill_problem_table
+from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, run_job, sweep
 
 SWEEP_EVERY_SECONDS = 15.0
@@ -26,6 +27,7 @@ def make_worker(settings: Settings, *, database_url: str) -> Worker:
         data_dir=settings.data_dir,
         owns_broker=uses_database(settings.broker_url or database_url),
         runners=RUNNERS,
+        checkpoints_url=settings.checkpoints_url,
     )
 
 
@@ -33,7 +35,9 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     """Return the application that `telesales worker` runs."""
     # An overdue sweep is dropped, not made up for: the next one finds the same rows.
     sweeping = {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}}
-    application = make_celery(settings.broker_url or database_url, schedule={"sweep": sweeping})
+    sealing = {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}}
+    schedule = {"sweep": sweeping, "seal": sealing}
+    application = make_celery(settings.broker_url or database_url, schedule=schedule)
     fill_problem_table()
 
     @cache
@@ -47,6 +51,10 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     def sweep_up() -> None:
         sweep(worker())
 
+    def seal_up() -> None:
+        seal_if_possible(worker().ledger)
+
+    application.task(seal_up, name=SEAL, shared=False)
     application.task(run, name=RUN_JOB, shared=False)
     application.task(sweep_up, name=SWEEP, shared=False)
 

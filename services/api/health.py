@@ -1,16 +1,19 @@
 """Whether the service lives, is ready, and what it measures."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from compliance.shanghai import shanghai_day
+from compliance.ledger_health import read_health
+from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.migrate import current_revision, head_revision
 from services.dependencies import EVERYONE, requires, state_of
+from services.sealing import ledger_problems
 from services.state import AppState
 from services.tokens import Actor
 
@@ -24,10 +27,20 @@ class Health(BaseModel):
     clock: str | None = None
 
 
+class LedgerFigures(BaseModel):
+    """How the ledger is; null while the database cannot say."""
+
+    size: int
+    last_sealed_at: datetime | None
+    oldest_unsealed_s: int
+    last_verified_at: datetime | None
+
+
 class Readiness(BaseModel):
     status: str
     problems: list[str]
     calendar_coverage_end: date
+    ledger: LedgerFigures | None
 
 
 @router.get("/healthz", response_model_exclude_none=True)
@@ -44,13 +57,16 @@ async def health(request: Request) -> Health:
 
 @router.get("/readyz", responses={503: {"model": Readiness}})
 def ready(request: Request, response: Response) -> Readiness:
-    """Say whether checks can be answered: database, migrations, calendar."""
+    """Say whether checks can be answered and the ledger stands: database, migrations, calendar, checkpoints, keys."""
     state = state_of(request)
     problems = _problems(state)
+    ledger = _ledger(state, problems)
     if problems:
         response.status_code = 503
     end = state.gate.calendar.known_through
-    return Readiness(status="not ready" if problems else "ready", problems=problems, calendar_coverage_end=end)
+    return Readiness(
+        status="not ready" if problems else "ready", problems=problems, calendar_coverage_end=end, ledger=ledger
+    )
 
 
 def _problems(state: AppState) -> list[str]:
@@ -68,7 +84,31 @@ def _problems(state: AppState) -> list[str]:
     return found
 
 
+def _ledger(state: AppState, problems: list[str]) -> LedgerFigures | None:
+    """Return the ledger's figures, and add what is wrong with it to the problems."""
+    if problems:
+        return None  # without the database, or at another migration, there is nothing to be said
+    try:
+        with state.engine.connect() as connection:
+            health = read_health(connection)
+        problems += ledger_problems(state.ledger, health)
+    except SQLAlchemyError:
+        problems.append("the ledger cannot be read")
+        return None
+    return LedgerFigures(
+        size=health.size,
+        last_sealed_at=_in_shanghai(health.sealed_at),
+        oldest_unsealed_s=int(health.waiting_for(state.clock()).total_seconds()),
+        last_verified_at=_in_shanghai(health.verified_at),
+    )
+
+
+def _in_shanghai(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(SHANGHAI)
+
+
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, _actor: Annotated[Actor, Depends(requires(*EVERYONE))]) -> Response:
     """Return Prometheus metrics; no label names a person."""
+    await to_thread.run_sync(request.app.state.ledger_meters.read, state_of(request).ledger)
     return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)

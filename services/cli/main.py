@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import checks, lists, serving, tokens
+from services.cli import checks, ledger, lists, serving, tokens
 
 commands = typer.Typer(
     name="telesales",
@@ -15,6 +15,7 @@ commands = typer.Typer(
 commands.command()(checks.check)
 commands.command()(checks.scrub)
 commands.add_typer(lists.commands, name="do-not-call")
+commands.add_typer(ledger.commands, name="ledger")
 commands.add_typer(tokens.commands, name="token")
 commands.command()(serving.run)
 commands.command()(serving.serve)

@@ -3,13 +3,18 @@
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from sqlalchemy import Engine
 
+from compliance.ledger_reading import latest_checkpoint
+from infra.clock import seconds_running
 from infra.ids import new_id
-from infra.jobs import create_job, read_job
+from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.settings import Settings
-from services.tasks import RUN_JOB, SWEEP
+from services.sealing import SEAL
+from services.tasks import RUN_JOB, SWEEP, Worker, run_job
 from services.worker import make_worker_app
+from tests.compliance.ledger_rows import write_entries
 from tests.conftest import NOON
 
 
@@ -48,5 +53,51 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
 
     application.tasks[SWEEP]()
 
-    assert [one["task"] for one in application.conf.beat_schedule.values()] == [SWEEP]
+    assert {one["task"] for one in application.conf.beat_schedule.values()} == {SWEEP, SEAL}
     assert state_of(engine, job_id) == "failed"
+
+
+def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(
+    engine: Engine, database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = make_worker_app(Settings(data_dir=tmp_path, broker_url="memory://"), database_url=database)
+    with engine.begin() as connection:
+        write_entries(connection, 3)
+
+    application.tasks[SEAL]()
+    with engine.connect() as connection:
+        sealed = latest_checkpoint(connection)
+    next((tmp_path / "ledger-keys").glob("*.key")).chmod(0o666)
+    application.tasks[SEAL]()
+
+    assert sealed is not None
+    assert sealed.size >= 3
+    assert (tmp_path / "checkpoints" / "checkpoint.txt").read_text() == sealed.note
+    assert "chmod 600" in "".join(capsys.readouterr())
+
+
+class SlowJob:
+    """A job that ends once what waited when it began is sealed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.was_sealed = False
+
+    def __call__(self, _running: RunningJob) -> JobResult:
+        deadline = seconds_running() + 20
+        while not self.was_sealed and seconds_running() < deadline:
+            with self.engine.connect() as connection:
+                self.was_sealed = latest_checkpoint(connection) is not None
+        return JobResult(result={})
+
+
+def test_a_long_job_does_not_hold_up_sealing(engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as connection:
+        write_entries(connection, 1)
+    job_id = queue_scrub_without_input(engine)
+    slow = SlowJob(engine)
+    worker = Worker(engine, clock=lambda: NOON, data_dir=tmp_path, owns_broker=False, runners={"scrub": slow})
+
+    run_job(worker, job_id)
+
+    assert slow.was_sealed

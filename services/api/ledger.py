@@ -1,0 +1,209 @@
+"""The ledger: its checkpoint, its entries, and proofs that these are in it (arts. 35, 36, 47)."""
+
+import re
+from datetime import date, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel
+
+from compliance.ledger_reading import (
+    EntrySpan,
+    SealedEntry,
+    StoredCheckpoint,
+    UnknownLedgerEntryError,
+    covered_tables,
+    list_entries,
+    present_checkpoint,
+    read_line,
+    read_origin,
+    span_of_time,
+)
+from compliance.ledger_runs import seal_waiting
+from compliance.ledger_tree import inclusion_path
+from compliance.shanghai import SHANGHAI, midnight
+from services.api.registers import json_response
+from services.dependencies import State, Transaction, requires
+from services.paging import Cursor, Limit, page, read_cursor
+from services.problems import input_error
+from services.tokens import Actor, Role
+
+router = APIRouter(prefix="/v1/ledger", tags=["Ledger"])
+
+Reader = Annotated[Actor, Depends(requires(Role.OFFICER, Role.ADMIN, Role.AUDITOR))]
+Admin = Annotated[Actor, Depends(requires(Role.ADMIN))]
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_MOST = 1 << 62
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+
+EntryNumber = Annotated[int, Query(ge=0, le=_MOST, description="Number of the entry, from 0.")]
+Edge = Annotated[str, Query(max_length=20, description="A civil date in Shanghai, or the number of an entry.")]
+
+
+class CheckpointAnswer(BaseModel):
+    note: str
+    origin: str
+    size: int
+    root: str
+    key_id: str
+
+
+class EntryAnswer(BaseModel):
+    entry: int
+    at: datetime
+    kind: str
+    digest: str
+
+
+class EntryList(BaseModel):
+    items: list[EntryAnswer]
+    next_cursor: str | None
+
+
+class ProofAnswer(BaseModel):
+    entry: int
+    size: int
+    leaf: str
+    path: list[str]
+    line: str
+    checkpoint: CheckpointAnswer
+
+
+class CoveredAnswer(BaseModel):
+    table: str
+    key: str
+    columns: list[str]
+
+
+class CoverageList(BaseModel):
+    items: list[CoveredAnswer]
+    next_cursor: None
+
+
+class SealAnswer(BaseModel):
+    sealed: int
+    checkpoint: CheckpointAnswer | None
+    problems: list[str]
+
+
+def _shown(connection: Transaction, found: StoredCheckpoint) -> dict[str, object]:
+    return {
+        "note": found.note,
+        "origin": read_origin(connection),
+        "size": found.size,
+        "root": found.root.hex(),
+        "key_id": found.key_id,
+    }
+
+
+@router.get("/checkpoint", response_model=None, responses={200: {"model": CheckpointAnswer}})
+def checkpoint(connection: Transaction, _actor: Reader) -> Response:
+    """Show the newest checkpoint, signed; 404 before the first."""
+    return json_response(_shown(connection, present_checkpoint(connection)))
+
+
+@router.get("/entries", response_model=None, responses={200: {"model": EntryList}})
+def entries(
+    *,
+    connection: Transaction,
+    _actor: Reader,
+    from_edge: Annotated[Edge | None, Query(alias="from")] = None,
+    to_edge: Annotated[Edge | None, Query(alias="to")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """List sealed entries in the order of their numbers, from and to included: days of recording, or numbers."""
+    query = {"list": "ledger", "from": from_edge, "to": to_edge}
+    begun = read_cursor(query, cursor)
+    span = _span(connection, from_edge, to_edge, begun)
+    found = list_entries(connection, span, limit=limit + 1)
+    names = [f"{one.entry} {span.end}" for one in found]
+    return json_response(page([_listed(one) for one in found], limit=limit, query=query, names=names))
+
+
+def _listed(one: SealedEntry) -> dict[str, object]:
+    return {
+        "entry": one.entry,
+        "at": one.at.astimezone(SHANGHAI),
+        "kind": one.kind,
+        "digest": one.leaf.hex(),
+    }
+
+
+def _span(connection: Transaction, from_edge: str | None, to_edge: str | None, begun: str | None) -> EntrySpan:
+    """Return which entries are asked for; the cursor has the end, which is looked for only once."""
+    begin, from_at = _edge("from", from_edge)
+    end, to_at = _edge("to", to_edge)
+    past = None if to_at is None else to_at + timedelta(days=1)
+    if begun is not None:
+        last, stop = _read_place(begun)
+        return EntrySpan(last + 1, stop, from_at, past)
+    if (from_at is not None and past is not None and from_at >= past) or (begin or 0) > (_MOST if end is None else end):
+        raise input_error("to", "must not be before from")
+    span = EntrySpan(0, _MOST)
+    if from_at is not None or past is not None:
+        span = span_of_time(connection, from_at, past)
+    return span._replace(begin=max(span.begin, begin or 0), end=span.end if end is None else min(span.end, end + 1))
+
+
+def _edge(name: str, value: str | None) -> tuple[int | None, datetime | None]:
+    """Return an end of what is asked for: a number, or the midnight with which a day begins."""
+    if value is None:
+        return None, None
+    if _NUMBER.fullmatch(value):
+        return int(value), None
+    try:
+        day = date.fromisoformat(value) if re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII) else None
+    except ValueError:
+        day = None
+    if day is None or not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise input_error(name, "must be a civil date YYYY-MM-DD or the number of an entry")
+    return None, midnight(day)
+
+
+def _read_place(begun: str) -> tuple[int, int]:
+    try:
+        last, stop = begun.split(" ")
+        return int(last), int(stop)
+    except ValueError:
+        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
+
+
+@router.get("/proof", response_model=None, responses={200: {"model": ProofAnswer}})
+def proof(entry: EntryNumber, connection: Transaction, _actor: Reader) -> Response:
+    """Prove that an entry is in the tree of the newest checkpoint (RFC 9162 2.1.3); 404 if it is not."""
+    newest = present_checkpoint(connection)
+    if entry >= newest.size:
+        raise UnknownLedgerEntryError(f"the ledger has no sealed entry {entry}; the last is {newest.size - 1}")
+    line, leaf = read_line(connection, entry)
+    path = inclusion_path(connection, entry, newest.size)
+    found = {
+        "entry": entry,
+        "size": newest.size,
+        "leaf": leaf.hex(),
+        "path": [one.hex() for one in path],
+        "line": line.decode(),
+        "checkpoint": _shown(connection, newest),
+    }
+    return json_response(found)
+
+
+@router.get("/coverage", response_model=None, responses={200: {"model": CoverageList}})
+def coverage(connection: Transaction, _actor: Reader) -> Response:
+    """List the tables and columns of which each change is visible to verification."""
+    items = [
+        {"table": one.table, "key": "/".join(one.key_columns), "columns": list(one.columns)}
+        for one in covered_tables(connection)
+    ]
+    return json_response({"items": items, "next_cursor": None})
+
+
+@router.post("/seal", response_model=None, responses={200: {"model": SealAnswer}})
+def seal_now(state: State, _actor: Admin) -> Response:
+    """Seal what waits, at once; what another sealer has in hand stays with it."""
+    done = seal_waiting(state.ledger)
+    problems = [done.contradiction.detail] if done.contradiction is not None else []
+    with state.engine.connect() as connection:
+        shown = None if done.checkpoint is None else _shown(connection, done.checkpoint)
+    return json_response({"sealed": done.entries, "checkpoint": shown, "problems": problems})

@@ -1,0 +1,64 @@
+"""`telesales ledger`: seal what waits, change the key."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from compliance.audit import note
+from compliance.ledger_keys import LedgerKeyError, rotate_key
+from compliance.ledger_reading import read_origin
+from compliance.ledger_runs import seal_waiting
+from infra.clock import clock_with_offset
+from services.cli.terminal import PERSON, JsonFlag, engine_on, fail, settings_or_exit, show
+from services.sealing import open_ledger
+
+commands = typer.Typer(help="The ledger.", no_args_is_help=True)
+
+
+@commands.callback()
+def ledger() -> None:
+    """The ledger."""
+
+
+@commands.command()
+def seal(*, as_json: JsonFlag = False) -> None:
+    """Seal what waits, at once. Exit status 1: the outside checkpoints contradict the ledger, or cannot be had."""
+    settings = settings_or_exit()
+    with engine_on(settings) as engine:
+        try:
+            done = seal_waiting(open_ledger(settings, engine, clock_with_offset(settings.clock_offset)))
+        except LedgerKeyError as error:
+            fail(str(error))
+    size = 0 if done.checkpoint is None else done.checkpoint.size
+    trouble = done.trouble if done.contradiction is None else done.contradiction.detail
+    found: dict[str, object] = {"sealed": done.entries, "size": size, "problem": trouble}
+    show(found, as_json=as_json, sentence=f"{done.entries} entries sealed; the ledger has {size}")
+    if trouble is not None:
+        fail(trouble)
+
+
+@commands.command("rotate-key")
+def rotate(
+    *,
+    overlap_days: Annotated[int, typer.Option(min=0, max=366, help="Days in which the old key signs too.")] = 7,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="The old key is lost or known to others: it signs no more.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a new key that signs from now on; every old signature stays good as of its time."""
+    settings = settings_or_exit()
+    now = clock_with_offset(settings.clock_offset)()
+    overlap = timedelta() if lost else timedelta(days=overlap_days)
+    with engine_on(settings) as engine:
+        try:
+            with engine.begin() as connection:
+                origin = read_origin(connection)
+                fresh = rotate_key(settings.data_dir, origin, now=now, overlap=overlap)
+                details = {"verifier_key": fresh.verifier.text(), "lost": lost, "overlap_days": overlap.days}
+                note(connection, kind="ledger_key", subject=fresh.key_id, details=details, person=PERSON, now=now)
+        except LedgerKeyError as error:
+            fail(str(error))
+    found: dict[str, object] = {"key_id": fresh.key_id, "verifier_key": fresh.verifier.text()}
+    show(found, as_json=as_json, sentence=f"key {fresh.key_id} signs now; publish: {fresh.verifier.text()}")
