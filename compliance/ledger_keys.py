@@ -10,9 +10,11 @@ old key vouches for the new.
 
 import base64
 import binascii
+import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +32,7 @@ OVERLAP = timedelta(days=7)
 _PRIVATE_MODE = 0o600
 _OTHERS = 0o077
 _SEED_BYTES = 32
+_UNLISTED = ".unlisted"
 _DOCUMENT = "see 'Keys' in docs/ledger.md"
 
 
@@ -107,7 +110,8 @@ def open_keys(data_dir: Path, origin: str, *, now: datetime) -> LedgerSigner:
     """
     directory = data_dir / DIRECTORY
     if not (directory / LIST_NAME).exists():
-        _make_first(directory, origin, now=now)
+        with _alone(directory):
+            _make_first(directory, origin, now=now)
     listed = read_public_keys(data_dir)
     _check_origin(listed, origin, directory)
     present = listed[-1]
@@ -165,19 +169,15 @@ def rotate_key(data_dir: Path, origin: str, *, now: datetime, overlap: timedelta
         LedgerKeyUnreadableError: the list cannot be read, or the new key cannot be written.
     """
     directory = data_dir / DIRECTORY
-    listed = read_public_keys(data_dir)
-    if not listed:
-        _make_first(directory, origin, now=now)
-        return read_public_keys(data_dir)[-1]
-    _check_origin(listed, origin, directory)
-    begins = max(now, listed[-1].from_at)
-    fresh = _make_private(directory, origin, now=begins)
-    ended = replace(listed[-1], until_at=begins + overlap)
-    try:
-        _write_list(directory, [*listed[:-1], ended, fresh], exclusive=False)
-    except OSError as error:
-        raise _unwritable(directory, error) from error
-    return fresh
+    with _alone(directory):
+        listed = read_public_keys(data_dir)
+        if not listed:
+            _make_first(directory, origin, now=now)
+            return read_public_keys(data_dir)[-1]
+        _check_origin(listed, origin, directory)
+        begins = max(now, listed[-1].from_at)
+        ended = replace(listed[-1], until_at=begins + overlap)
+        return _make_key(directory, origin, [*listed[:-1], ended], now=begins)
 
 
 def list_text(keys: Sequence[PublicKey]) -> str:
@@ -206,34 +206,52 @@ def _instant(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
-def _make_first(directory: Path, origin: str, *, now: datetime) -> None:
-    """Make the first key; of two processes that start together, the slower throws its own away."""
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one process at a time make keys."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        orphans = sorted(directory.glob("*.key"))
+        opened = os.open(directory, os.O_RDONLY)
     except OSError as error:
         raise _unwritable(directory, error) from error
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _make_first(directory: Path, origin: str, *, now: datetime) -> None:
+    """Make the first key, unless another process has meanwhile."""
+    if (directory / LIST_NAME).exists():
+        return
+    orphans = sorted(directory.glob("*.key"))
     if orphans:
         raise LedgerKeyUnreadableError(
             f"{directory} holds {orphans[0].name} but no {LIST_NAME}: restore it from a backup or from its copy beside"
             f" the outside checkpoints; {_DOCUMENT}"
         )
-    fresh = _make_private(directory, origin, now=now)
-    try:
-        _write_list(directory, [fresh], exclusive=True)
-    except FileExistsError:
-        _key_path(directory, fresh.key_id).unlink()
+    _make_key(directory, origin, [], now=now)
 
 
-def _make_private(directory: Path, origin: str, *, now: datetime) -> PublicKey:
+def _make_key(directory: Path, origin: str, before: Sequence[PublicKey], *, now: datetime) -> PublicKey:
+    """Make a key and list it behind those `before`.
+
+    The private half gets its name only once it is listed: whoever is killed in between leaves either a file that nobody
+    looks at, or one whose name `_read_private` puts right.
+    """
     private = Ed25519PrivateKey.generate()
-    key = verifier_key(origin, private)
+    key = PublicKey(verifier_key(origin, private), now.astimezone(UTC), None)
     content = base64.b64encode(private.private_bytes_raw()) + b"\n"
+    path = _key_path(directory, key.key_id)
     try:
-        _write_new(_key_path(directory, key.key_id), content, mode=_PRIVATE_MODE)
+        _write_new(path.with_suffix(_UNLISTED), content, mode=_PRIVATE_MODE)
+        _write_list(directory, [*before, key])
+        path.with_suffix(_UNLISTED).rename(path)
+        _sync(directory)
     except OSError as error:
         raise _unwritable(directory, error) from error
-    return PublicKey(key, now.astimezone(UTC), None)
+    return key
 
 
 def _unwritable(directory: Path, error: OSError) -> LedgerKeyUnreadableError:
@@ -243,18 +261,11 @@ def _unwritable(directory: Path, error: OSError) -> LedgerKeyUnreadableError:
     )
 
 
-def _write_list(directory: Path, keys: Sequence[PublicKey], *, exclusive: bool) -> None:
-    """Put the list in its place whole; `exclusive`: only if there is none yet, else FileExistsError."""
-    path = directory / LIST_NAME
+def _write_list(directory: Path, keys: Sequence[PublicKey]) -> None:
+    """Put the list in its place whole."""
     temporary = directory / f"{LIST_NAME}.{keys[-1].key_id}"
     _write_new(temporary, list_text(keys).encode(), mode=0o644)
-    try:
-        if exclusive:
-            path.hardlink_to(temporary)
-        else:
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary.replace(directory / LIST_NAME)
     _sync(directory)
 
 
@@ -283,6 +294,8 @@ def _key_path(directory: Path, key_id: str) -> Path:
 def _read_private(directory: Path, key: PublicKey) -> Ed25519PrivateKey:
     path = _key_path(directory, key.key_id)
     try:
+        if not path.exists() and path.with_suffix(_UNLISTED).exists():
+            path.with_suffix(_UNLISTED).rename(path)
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read()

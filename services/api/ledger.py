@@ -163,11 +163,10 @@ def _edge(name: str, value: str | None) -> tuple[int | None, datetime | None]:
 
 
 def _read_place(begun: str) -> tuple[int, int]:
-    try:
-        last, stop = begun.split(" ")
-        return int(last), int(stop)
-    except ValueError:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
+    shape = re.fullmatch(r"(\d{1,18}) (\d{1,19})", begun, re.ASCII)
+    if shape is None:
+        raise input_error("cursor", "not a cursor of this server; leave it out for the first page")
+    return int(shape[1]), min(int(shape[2]), _MOST)
 
 
 @router.get("/proof", response_model=None, responses={200: {"model": ProofAnswer}})

@@ -10,6 +10,7 @@ from compliance.ledger_keys import LedgerKeyError, rotate_key
 from compliance.ledger_reading import read_origin
 from compliance.ledger_runs import seal_waiting
 from infra.clock import clock_with_offset
+from infra.logs import configure_logs
 from services.cli.terminal import PERSON, JsonFlag, engine_on, fail, settings_or_exit, show
 from services.sealing import open_ledger
 
@@ -25,6 +26,7 @@ def ledger() -> None:
 def seal(*, as_json: JsonFlag = False) -> None:
     """Seal what waits, at once. Exit status 1: the outside checkpoints contradict the ledger, or cannot be had."""
     settings = settings_or_exit()
+    configure_logs("WARNING")  # on standard error: standard output is for the outcome alone
     with engine_on(settings) as engine:
         try:
             done = seal_waiting(open_ledger(settings, engine, clock_with_offset(settings.clock_offset)))

@@ -1,5 +1,6 @@
 """Keys of the ledger: made once, kept private, changed with an overlap, judged as of their time."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -191,3 +192,34 @@ def test_the_list_is_written_as_it_is_read(tmp_path: Path) -> None:
     rotate_key(tmp_path, ORIGIN, now=NOON + DAY)
 
     assert (tmp_path / DIRECTORY / LIST_NAME).read_text() == list_text(read_public_keys(tmp_path))
+
+
+def test_processes_that_start_together_make_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: open_keys(tmp_path, ORIGIN, now=NOON).key_id, range(16)))
+
+    assert len(set(found)) == 1
+    assert sorted(path.name for path in (tmp_path / DIRECTORY).iterdir()) == sorted([LIST_NAME, f"{found[0]}.key"])
+
+
+def test_two_rotations_at_once_both_stand_in_the_list(tmp_path: Path) -> None:
+    open_keys(tmp_path, ORIGIN, now=NOON)
+    with ThreadPoolExecutor(2) as pool:
+        fresh = list(pool.map(lambda _: rotate_key(tmp_path, ORIGIN, now=NOON + DAY).key_id, range(2)))
+
+    assert {one.key_id for one in read_public_keys(tmp_path)[1:]} == set(fresh)
+
+
+def test_a_first_start_killed_before_the_list_is_begun_anew(tmp_path: Path) -> None:
+    key_file(tmp_path).rename(tmp_path / DIRECTORY / "0.unlisted")
+    (tmp_path / DIRECTORY / LIST_NAME).unlink()
+
+    assert open_keys(tmp_path, ORIGIN, now=NOON).sign("text\n")
+
+
+def test_a_first_start_killed_after_the_list_is_completed(tmp_path: Path) -> None:
+    path = key_file(tmp_path)
+    path.rename(path.with_suffix(".unlisted"))
+
+    assert open_keys(tmp_path, ORIGIN, now=NOON).key_id == path.stem
+    assert path.exists()

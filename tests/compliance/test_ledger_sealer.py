@@ -1,6 +1,7 @@
 """Sealing: what every transaction can see, in order, all or nothing, by one at a time."""
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from sqlalchemy import Engine, event, text
@@ -10,6 +11,7 @@ from compliance.ledger_reading import latest_checkpoint, read_lines
 from compliance.ledger_sealer import CHECKS_PER_RANGE, MOST_CHECKS, MOST_ENTRIES, Sealed, seal
 from compliance.ledger_tree import root_at
 from compliance.signed_notes import read_checkpoint, verify
+from infra.logs import configure_logs
 from tests.compliance.ledger_rows import (
     OneKey,
     cover_checks,
@@ -175,9 +177,9 @@ def test_a_sealer_killed_after_any_statement_leaves_nothing_half(engine: Engine,
     assert counts(engine) == (600, 2, 1)
 
 
-def test_a_clock_set_back_does_not_set_the_checkpoints_back(
-    engine: Engine, key: OneKey, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_clock_set_back_does_not_set_the_checkpoints_back(engine: Engine, key: OneKey) -> None:
+    logged = StringIO()
+    configure_logs("INFO", stream=logged)
     write(engine, 1)
     seal_once(engine, key)
     write(engine, 1)
@@ -187,7 +189,7 @@ def test_a_clock_set_back_does_not_set_the_checkpoints_back(
 
     assert found is not None
     assert found.checkpoint.sealed_at == NOON
-    assert "ledger_clock_set_back" in "".join(capsys.readouterr())
+    assert "ledger_clock_set_back" in logged.getvalue()
 
 
 def test_a_database_restored_into_another_cluster_seals_what_waited_there(engine: Engine, key: OneKey) -> None:
@@ -281,3 +283,19 @@ def test_checks_of_an_open_transaction_wait(engine: Engine, key: OneKey) -> None
     with engine.connect() as connection:
         counted = text("SELECT cardinality(keys) FROM ledger_entries ORDER BY source")
         assert list(connection.execute(counted).scalars()) == [2, 1]
+
+
+def test_a_role_that_may_only_read_and_add_can_seal(engine: Engine, key: OneKey) -> None:
+    write(engine, 300)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE sealing_test"))
+        connection.execute(text("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO sealing_test"))
+        connection.execute(text("SET LOCAL ROLE sealing_test"))
+
+        found = seal(connection, signer=key, now=NOON)
+
+        connection.execute(text("RESET ROLE"))
+        connection.execute(text("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM sealing_test"))
+        connection.execute(text("DROP ROLE sealing_test"))
+    assert found is not None
+    assert found.entries == 300

@@ -1,15 +1,16 @@
 """The worker's application: its tasks do what their messages ask, and its sweep is due by itself."""
 
+from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
-import pytest
 from sqlalchemy import Engine
 
 from compliance.ledger_reading import latest_checkpoint
 from infra.clock import seconds_running
 from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, read_job
+from infra.logs import configure_logs
 from infra.settings import Settings
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
@@ -57,9 +58,9 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     assert state_of(engine, job_id) == "failed"
 
 
-def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(
-    engine: Engine, database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(engine: Engine, database: str, tmp_path: Path) -> None:
+    logged = StringIO()
+    configure_logs("INFO", stream=logged)
     application = make_worker_app(Settings(data_dir=tmp_path, broker_url="memory://"), database_url=database)
     with engine.begin() as connection:
         write_entries(connection, 3)
@@ -73,7 +74,7 @@ def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(
     assert sealed is not None
     assert sealed.size >= 3
     assert (tmp_path / "checkpoints" / "checkpoint.txt").read_text() == sealed.note
-    assert "chmod 600" in "".join(capsys.readouterr())
+    assert "chmod 600" in logged.getvalue()
 
 
 class SlowJob:
