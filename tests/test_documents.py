@@ -18,6 +18,8 @@ PACKAGES = ("services", "compliance", "infra")
 README = (PROJECT / "README.md").read_text()
 DOCUMENTS = README + "".join(path.read_text() for path in sorted((PROJECT / "docs").rglob("*.md")))
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
+IN_ONE_FILE = {"compliance/ledger_verifier.py"}
+"""Given to strangers, who check it and run it: one file that imports nothing of ours, however long."""
 
 _VARIABLE_ROW = re.compile(r"^\| `([A-Z_]+)` \| (.+?) \| (.+?) \|$", re.MULTILINE)
 
@@ -112,7 +114,7 @@ def test_packages_are_empty_where_they_are_opened() -> None:
 def test_no_file_is_longer_than_400_lines() -> None:
     lengths = {str(path.relative_to(PROJECT)): len(path.read_text().splitlines()) for path in sources()}
 
-    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE and name not in IN_ONE_FILE} == {}
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
