@@ -1,10 +1,14 @@
 """The ledger: its checkpoint, its entries, and proofs that these are in it (arts. 35, 36, 47)."""
 
 import re
-from datetime import date, datetime, timedelta
-from typing import Annotated
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from compliance.ledger_reading import (
@@ -17,13 +21,14 @@ from compliance.ledger_reading import (
     present_checkpoint,
     read_line,
     read_origin,
-    span_of_time,
 )
 from compliance.ledger_runs import seal_waiting
 from compliance.ledger_tree import inclusion_path
-from compliance.shanghai import SHANGHAI, midnight
+from compliance.shanghai import SHANGHAI
 from services.api.registers import json_response
-from services.dependencies import State, Transaction, requires
+from services.dependencies import Now, State, Transaction, requires
+from services.ledger_checks import export_bundle
+from services.ledger_spans import MOST, LedgerEdgeError, read_edge, span_between
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
@@ -33,11 +38,9 @@ router = APIRouter(prefix="/v1/ledger", tags=["Ledger"])
 Reader = Annotated[Actor, Depends(requires(Role.OFFICER, Role.ADMIN, Role.AUDITOR))]
 Admin = Annotated[Actor, Depends(requires(Role.ADMIN))]
 
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_MOST = 1 << 62
-_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+_CHUNK = 1 << 20
 
-EntryNumber = Annotated[int, Query(ge=0, le=_MOST, description="Number of the entry, from 0.")]
+EntryNumber = Annotated[int, Query(ge=0, le=MOST, description="Number of the entry, from 0.")]
 Edge = Annotated[str, Query(max_length=20, description="A civil date in Shanghai, or the number of an entry.")]
 
 
@@ -133,40 +136,22 @@ def _listed(one: SealedEntry) -> dict[str, object]:
 
 def _span(connection: Transaction, from_edge: str | None, to_edge: str | None, begun: str | None) -> EntrySpan:
     """Return which entries are asked for; the cursor has the end, which is looked for only once."""
-    begin, from_at = _edge("from", from_edge)
-    end, to_at = _edge("to", to_edge)
-    past = None if to_at is None else to_at + timedelta(days=1)
-    if begun is not None:
-        last, stop = _read_place(begun)
-        return EntrySpan(last + 1, stop, from_at, past)
-    if (from_at is not None and past is not None and from_at >= past) or (begin or 0) > (_MOST if end is None else end):
-        raise input_error("to", "must not be before from")
-    span = EntrySpan(0, _MOST)
-    if from_at is not None or past is not None:
-        span = span_of_time(connection, from_at, past)
-    return span._replace(begin=max(span.begin, begin or 0), end=span.end if end is None else min(span.end, end + 1))
-
-
-def _edge(name: str, value: str | None) -> tuple[int | None, datetime | None]:
-    """Return an end of what is asked for: a number, or the midnight with which a day begins."""
-    if value is None:
-        return None, None
-    if _NUMBER.fullmatch(value):
-        return int(value), None
     try:
-        day = date.fromisoformat(value) if re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII) else None
-    except ValueError:
-        day = None
-    if day is None or not _FIRST_YEAR <= day.year <= _LAST_YEAR:
-        raise input_error(name, "must be a civil date YYYY-MM-DD or the number of an entry")
-    return None, midnight(day)
+        if begun is None:
+            return span_between(connection, from_edge, to_edge)
+        _, from_at = read_edge("from", from_edge)
+        _, to_at = read_edge("to", to_edge)
+    except LedgerEdgeError as error:
+        raise input_error(error.name, error.message) from error
+    last, stop = _read_place(begun)
+    return EntrySpan(last + 1, stop, from_at, None if to_at is None else to_at + timedelta(days=1))
 
 
 def _read_place(begun: str) -> tuple[int, int]:
     shape = re.fullmatch(r"(\d{1,18}) (\d{1,19})", begun, re.ASCII)
     if shape is None:
         raise input_error("cursor", "not a cursor of this server; leave it out for the first page")
-    return int(shape[1]), min(int(shape[2]), _MOST)
+    return int(shape[1]), min(int(shape[2]), MOST)
 
 
 @router.get("/proof", response_model=None, responses={200: {"model": ProofAnswer}})
@@ -196,6 +181,44 @@ def coverage(connection: Transaction, _actor: Reader) -> Response:
         for one in covered_tables(connection)
     ]
     return json_response({"items": items, "next_cursor": None})
+
+
+class BundleFile(StreamingResponse):
+    media_type = "application/zip"
+
+
+@router.get("/bundle", response_class=BundleFile)
+def bundle(
+    *,
+    state: State,
+    now: Now,
+    actor: Reader,
+    from_edge: Annotated[Edge | None, Query(alias="from")] = None,
+    to_edge: Annotated[Edge | None, Query(alias="to")] = None,
+) -> BundleFile:
+    """Send one file with which anybody can check these entries, from and to included, and their rows as they are now.
+
+    The rows are sent in full. Who took them is noted. 404 before the first sealing.
+    """
+    # The file loses its name at once: whatever becomes of this process, no copy of the rows is left behind.
+    with tempfile.TemporaryDirectory(dir=state.settings.data_dir) as directory:
+        path = Path(directory) / "bundle.zip"
+        edges = (from_edge, to_edge)
+        data_dir = state.settings.data_dir
+        try:
+            written = export_bundle(state.engine, path, edges=edges, data_dir=data_dir, person=actor.owner, now=now)
+        except LedgerEdgeError as error:
+            raise input_error(error.name, error.message) from error
+        size, file = path.stat().st_size, path.open("rb")
+    name = f"ledger-{written.begin}-{written.end}.zip"
+    headers = {"Content-Length": str(size), "Content-Disposition": f'attachment; filename="{name}"'}
+    return BundleFile(_chunks(file), headers=headers)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 @router.post("/seal", response_model=None, responses={200: {"model": SealAnswer}})

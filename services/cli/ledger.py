@@ -1,17 +1,22 @@
-"""`telesales ledger`: seal what waits, change the key."""
+"""`telesales ledger`: verify bundles and the database itself, seal what waits, change the key."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from compliance.audit import note
 from compliance.ledger_keys import LedgerKeyError, rotate_key
+from compliance.ledger_outside import OutsideStoreError
 from compliance.ledger_reading import read_origin
 from compliance.ledger_runs import seal_waiting
+from compliance.ledger_verifier import Report, describe, verify_bundle
 from infra.clock import clock_with_offset
 from infra.logs import configure_logs
-from services.cli.terminal import PERSON, JsonFlag, engine_on, fail, settings_or_exit, show
+from services.cli.terminal import BAD_USAGE, FAILED, PERSON, JsonFlag, engine_on, fail, settings_or_exit, show
+from services.ledger_checks import verify_database
+from services.ledger_spans import LedgerEdgeError
 from services.sealing import open_ledger
 
 commands = typer.Typer(help="The ledger.", no_args_is_help=True)
@@ -20,6 +25,51 @@ commands = typer.Typer(help="The ledger.", no_args_is_help=True)
 @commands.callback()
 def ledger() -> None:
     """The ledger."""
+
+
+@commands.command()
+def verify(
+    bundle: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="A bundle; without one, name --live.")
+    ] = None,
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Verify the database itself.")] = False,
+    from_edge: Annotated[str | None, typer.Option("--from", help="First day or entry, with --live.")] = None,
+    to_edge: Annotated[str | None, typer.Option("--to", help="Last day or entry, included, with --live.")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Verifier key; only what it has signed counts.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List everything that is not as the ledger says. Exit status 0: nothing, 1: problems."""
+    if live == (bundle is not None):
+        fail("name either a BUNDLE or --live", status=BAD_USAGE)
+    if bundle is not None and (from_edge or to_edge):
+        fail("--from and --to go with --live", status=BAD_USAGE)
+    if live and key:
+        fail("--key goes with a BUNDLE; the database is verified with the keys in DATA_DIR", status=BAD_USAGE)
+    report = _verify_database(from_edge, to_edge) if bundle is None else verify_bundle(bundle, keys=key or [])
+    show(report.as_json(), as_json=as_json, sentence=describe(report))
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+def _verify_database(from_edge: str | None, to_edge: str | None) -> Report:
+    settings = settings_or_exit()
+    with engine_on(settings) as engine:
+        trouble, outside = None, []
+        try:
+            newest = open_ledger(settings, engine, clock_with_offset(settings.clock_offset)).store.newest()
+            outside = [] if newest is None else [newest]
+        except OutsideStoreError as error:
+            trouble = f"the checkpoint outside the database: {error}"
+        try:
+            report = verify_database(engine, edges=(from_edge, to_edge), data_dir=settings.data_dir, outside=outside)
+        except LedgerEdgeError as error:
+            fail(f"--{error}", status=BAD_USAGE)
+        except LedgerKeyError as error:
+            fail(str(error))
+    if trouble is not None:
+        report.not_checked.append(trouble)
+    return report
 
 
 @commands.command()

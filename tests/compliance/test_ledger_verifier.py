@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance import ledger_verifier
@@ -112,6 +112,7 @@ def test_every_part_of_a_ledger_verifies(tmp_path: Path, begin: int, end: int) -
 WHOLE = (GOOD / "format-1-part-with-later-changes.zip").read_bytes()
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, len(WHOLE) - 1), by=st.integers(1, 255))
 def test_any_change_of_any_byte_is_found(tmp_path_factory: pytest.TempPathFactory, place: int, by: int) -> None:
     path = tmp_path_factory.getbasetemp() / "changed.zip"
@@ -120,6 +121,7 @@ def test_any_change_of_any_byte_is_found(tmp_path_factory: pytest.TempPathFactor
     assert not verify_bundle(path).ok
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, len(WHOLE)), st.integers(0, len(WHOLE)))
 def test_no_bytes_whatever_make_it_fail_otherwise(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, begin: int, end: int
@@ -136,6 +138,7 @@ JSON_VALUES = st.recursive(
 MEMBERS = [name for name in small_ledger().bundle().manifest if name != "exported_at"]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(MEMBERS), JSON_VALUES)
 def test_no_manifest_whatever_makes_it_fail_otherwise(
     tmp_path_factory: pytest.TempPathFactory, name: str, value: object
@@ -147,6 +150,7 @@ def test_no_manifest_whatever_makes_it_fail_otherwise(
     assert verify_bundle(contents.write(tmp_path_factory.getbasetemp() / "m.zip")).ok == is_same
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["table", "key", "salt", "row", "later", "unsealed"]), JSON_VALUES, st.integers(0, 7))
 def test_no_row_whatever_makes_it_fail_otherwise(
     tmp_path_factory: pytest.TempPathFactory, name: str, value: object, place: int

@@ -46,8 +46,10 @@ NEVER_REACHES_HTTP = {
     "compliance.import_rows._BadCellError": "becomes a row of rejected.csv",
     "compliance.legal.LawError": "the law's data are broken: the start fails",
     "compliance.legal.UnknownArticleError": "a rule cites what the law's data lack: tests of the law fail",
+    "compliance.ledger_bundle.LedgerRangeError": "what is asked for is cut to what is sealed",
     "compliance.ledger_keys.UntimelySignatureError": "the outside checkpoint is said to contradict the ledger",
     "compliance.ledger_outside.OutsideStoreError": "the log and readiness say it; sealing goes on",
+    "compliance.ledger_verifier.BundleError": "verification turns it into a problem of its report",
     "compliance.listed_phones.BrokenListError": "the cached copy of the list is made anew",
     "compliance.merkle.ProofError": "verification turns it into a problem of its report",
     "compliance.mobile_prefixes.UnusableTablesError": "the kept tables are made anew",
@@ -58,6 +60,7 @@ NEVER_REACHES_HTTP = {
     "infra.jobs.LostJobError": "ends a worker's claim",
     "infra.postgres_account.EmbeddedPostgresError": "the command line says it",
     "infra.settings.SettingsError": "the command line says it",
+    "services.ledger_spans.LedgerEdgeError": "becomes an InputError; the command line says it",
     "services.policy_file.PolicyFileError": "the command line says it",
 }
 
