@@ -1,8 +1,9 @@
-"""The sealer: numbers what every transaction can see, extends the tree, signs a checkpoint. One transaction.
+"""The sealer: numbers what has been committed, extends the tree, signs a checkpoint. One transaction.
 
 Entries are numbered in the order of their source, which is the order in which changes of one row were made: who changes
-a row holds it until the end of its transaction, and only transactions that have ended are sealed. The order of
-transaction ids would not do.
+a row holds it until the end of its transaction. All that is committed is sealed, not only what lies below the oldest
+open transaction: of two changes of one row the later may have the lower transaction id, and would be numbered first.
+Transaction ids only say from where on to look. Call checks never change, and are cut by them.
 """
 
 from collections.abc import Sequence
@@ -43,12 +44,14 @@ _SEEN = text("""
            (SELECT system_identifier::text FROM pg_control_system())""")
 _ENDED = "({tx} < :horizon OR :restored AND {tx} >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint)"
 # The plus keeps the server from walking the whole primary key in search of the first that fits.
-_FIRST_WAITING = text(f"SELECT min(source + 0) FROM ledger_entries WHERE tx >= :low AND {_ENDED.format(tx='tx')}")  # noqa: S608
-_WAITING = text(f"""
+_FIRST_WAITING = text("""
+    SELECT min(e.source + 0) FROM ledger_entries e
+     WHERE e.tx >= :low AND NOT EXISTS (SELECT FROM ledger_leaves l WHERE l.source = e.source)""")
+_WAITING = text("""
     SELECT e.source, e.recorded_at, e.kind, e.keys, e.digests FROM ledger_entries e
-     WHERE e.source > :after AND e.tx >= :low AND {_ENDED.format(tx="e.tx")}
+     WHERE e.source > :after AND e.tx >= :low
        AND NOT EXISTS (SELECT FROM ledger_leaves l WHERE l.source = e.source)
-     ORDER BY e.source LIMIT :most""")  # noqa: S608
+     ORDER BY e.source LIMIT :most""")
 _RANGES = """
     WITH chosen AS MATERIALIZED (
       SELECT check_id, row_number() OVER (ORDER BY written_in, check_id) - 1 AS place FROM call_checks
@@ -170,7 +173,7 @@ def _begin(connection: Connection, last: StoredCheckpoint | None, position: Posi
     if restored:
         log.warning("ledger_restored", size=size, hint="sealing everything that is not sealed, call checks anew")
     low = 0 if last is None or restored else last.horizon
-    first = connection.execute(_FIRST_WAITING, {"low": low, "horizon": horizon, "restored": restored}).scalar_one()
+    first = connection.execute(_FIRST_WAITING, {"low": low}).scalar_one()
     checks = _NO_CHECKS if last is None or restored else ChecksCursor(last.checks_through, last.checks_after)
     return Position(
         size=size,
@@ -187,7 +190,7 @@ def _add_entries(connection: Connection, leaves: _Leaves, place: Position) -> tu
     """Add the entries that wait; return the last source of those read, and whether more wait."""
     if place.after is None:
         return None, False
-    asked = {"after": place.after, "low": place.low, "horizon": place.horizon, "restored": place.restored}
+    asked = {"after": place.after, "low": place.low}
     options = {"stream_results": True, "yield_per": _ROWS_AT_ONCE}
     with connection.execute(_WAITING, {**asked, "most": MOST_ENTRIES + 1}, execution_options=options) as rows:
         for row in rows:

@@ -83,19 +83,36 @@ def test_of_two_sealers_one_goes_away(engine: Engine, key: OneKey) -> None:
     assert counts(engine) == (3, 0, 1)
 
 
-def test_an_open_transaction_holds_back_what_began_after_it(engine: Engine, key: OneKey) -> None:
+def test_an_open_transaction_holds_back_nothing_but_its_own_entries(engine: Engine, key: OneKey) -> None:
     write(engine, 2)
     with engine.begin() as slow:
         write_entries(slow, 1)
         write(engine, 5)
 
-        meanwhile = seal_once(engine, key)
+        meanwhile = [seal_once(engine, key), seal_once(engine, key)]
 
-    assert meanwhile is not None
-    assert meanwhile.checkpoint.size == 2
     after = seal_once(engine, key)
-    assert after is not None
-    assert after.checkpoint.size == 8
+    assert [None if one is None else one.checkpoint.size for one in (*meanwhile, after)] == [7, None, 8]
+
+
+def test_two_changes_of_one_row_are_numbered_as_they_were_made_whatever_their_transactions_and_who_is_open(
+    engine: Engine, key: OneKey
+) -> None:
+    began = text("SELECT pg_current_xact_id()")
+    with engine.connect() as second, engine.connect() as idle, engine.connect() as first:
+        for connection in (second, idle, first):
+            connection.execute(began)
+        write_entries(first, 1)
+        first.commit()
+        write_entries(second, 1)
+        second.commit()
+        seal_once(engine, key)
+        idle.rollback()
+    seal_once(engine, key)
+
+    with engine.connect() as connection:
+        sources = connection.execute(text("SELECT source FROM ledger_leaves ORDER BY entry")).scalars().all()
+    assert (len(sources), sources) == (2, sorted(sources))
 
 
 def test_entries_are_numbered_in_the_order_of_their_source(engine: Engine, key: OneKey) -> None:
