@@ -30,9 +30,15 @@ def row_digest(salt: bytes, row_text: str) -> bytes:
 def joined_key(parts: Sequence[str]) -> str:
     """Return the texts of key columns as one: joined by `/`, with `%` and `/` inside written %25 and %2F.
 
+    One alone is its own text.
+
     >>> joined_key(["a/b", "50%"])
     'a%2Fb/50%25'
+    >>> joined_key(["a/b"])
+    'a/b'
     """
+    if len(parts) == 1:
+        return parts[0]
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 

@@ -70,8 +70,7 @@ class OutboundCall(NamedTuple):
 _ids = bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True)))
 _LOCK_CHECKS = text("""
     SELECT c.check_id, c.purpose, c.call, s.facts, c.verdict, c.phone_digits, c.checked_at, c.valid_until
-      FROM call_checks c JOIN calling_sides s USING (side_digest)
-     WHERE c.check_id = ANY(:ids) ORDER BY c.check_id FOR UPDATE OF c""").bindparams(_ids)
+      FROM lock_call_checks(:ids) c JOIN calling_sides s USING (side_digest)""").bindparams(_ids)
 _USES = text("""
     SELECT check_id, call_id, started_at FROM call_records
      WHERE check_id = ANY(:ids) AND direction = 'outbound'""").bindparams(_ids)

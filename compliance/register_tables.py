@@ -54,6 +54,7 @@ register_counters = Table(
     metadata,
     Column("register", Text, primary_key=True),
     Column("changes", BigInteger, nullable=False, server_default=text("0")),
+    info={"updates": ["changes"]},
 )
 
 customer_phones = Table(
@@ -81,6 +82,7 @@ overlays = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     CheckConstraint("kind IN ('emergency', 'holiday')", name="kind"),
+    info={"updates": ["ended_at"]},
 )
 
 policies = Table(

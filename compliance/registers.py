@@ -110,7 +110,7 @@ _VERSION_COLUMNS = (
     _columns.body,
     _columns.recorded_at,
 )
-_LOCK_ROW = text("SELECT FROM register_rows WHERE register = :register AND row_id = :row_id FOR UPDATE")
+_LOCK_ROW = text("SELECT lock_register_row(:register, :row_id)")
 _LOCK_REGISTER = text("SELECT FROM register_counters WHERE register = :register FOR UPDATE")
 """The counter is written with every version of its register anyway, so its lock makes nobody wait longer."""
 

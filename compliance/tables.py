@@ -49,12 +49,16 @@ call_checks = Table(
     Column("checked_at", DateTime(timezone=True), nullable=False),
     Column("valid_until", DateTime(timezone=True)),
     Column("next_callable_at", DateTime(timezone=True)),
+    Column("written_in", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     CheckConstraint("verdict IN ('allow', 'deny')", name="verdict"),
     Index(
         "ix_call_checks_attempts",
         "phone_digits",
         "checked_at",
         postgresql_where=text("verdict = 'allow' AND purpose <> 'service'"),
+    ),
+    Index(
+        "ix_call_checks_written_in", "written_in", postgresql_using="brin", postgresql_with={"autosummarize": "true"}
     ),
 )
 
@@ -80,6 +84,19 @@ do_not_call_entries = Table(
         unique=True,
         postgresql_where=text("customer_id IS NOT NULL"),
     ),
+    info={
+        "updates": [
+            "customer_id",
+            "blocked_from",
+            "refused_at",
+            "blocked_through",
+            "source",
+            "reason",
+            "released_at",
+            "raised_at",
+            "changed_in",
+        ]
+    },
 )
 
 do_not_call_phones = Table(
@@ -120,6 +137,7 @@ callback_requests = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("used_by", UUID(as_uuid=True)),
     Column("used_at", DateTime(timezone=True)),
+    info={"updates": ["used_by", "used_at"]},
 )
 
 call_records = Table(
@@ -144,6 +162,7 @@ call_records = Table(
     Index("ix_call_records_callee", "callee_digits", "started_at"),
     Index("ix_call_records_check_id", "check_id"),
     Index("ix_call_records_started_at", "started_at", "call_id"),
+    info={"updates": ["do_not_call_entry_id"]},
 )
 
 incidents = Table(
@@ -163,6 +182,7 @@ incidents = Table(
     CheckConstraint("state IN ('open', 'closed')", name="state"),
     Index("ix_incidents_detected_at", "detected_at"),
     Index("ix_incidents_call_id", "call_id"),
+    info={"updates": ["state", "cause", "responsible", "measures", "closed_at"]},
 )
 
 incident_events = Table(
@@ -190,6 +210,7 @@ approvals = Table(
     Column("reason", Text),
     CheckConstraint("state IN ('open', 'approved', 'rejected')", name="state"),
     Index("ix_approvals_state", "state", "request_id"),
+    info={"updates": ["state", "decided_by", "decided_at", "reason"]},
 )
 
 audit_events = Table(

@@ -1,5 +1,8 @@
 """The database: engines, the one MetaData, and the errors that mean "away, slow or full"."""
 
+from datetime import timedelta
+from typing import TypedDict, Unpack
+
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import URL, make_url
 
@@ -12,6 +15,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+APPLICATION_ROLE = "telesales_application"
+"""The role as which everything but migrations works."""
 
 ANSWER_WITHIN_MS = 2000
 """How long a statement of a request may take before the dialer is told to hold (deny)."""
@@ -28,30 +34,50 @@ def libpq_url(url: str) -> str:
     return psycopg_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+class PoolOptions(TypedDict, total=False):
+    """How many connections an engine keeps (5), how many more it opens (10), and whether it asks before each use.
+
+    `pre_ping` (True) asks a pooled connection whether it lives, at the price of a round trip.
+    """
+
+    pool_size: int
+    max_overflow: int
+    pre_ping: bool
+
+
 def make_engine(
     url: str,
     *,
     application_name: str,
+    clock_offset: timedelta = timedelta(),
     statement_timeout_ms: int | None = None,
-    pool_size: int = 5,
-    max_overflow: int = 10,
-    pre_ping: bool = True,
+    **pool: Unpack[PoolOptions],
 ) -> Engine:
     """Return an engine whose connections give up on a dead server instead of waiting for ever.
 
-    `statement_timeout_ms` None means no limit, for long work that nobody waits for. `pre_ping` asks a pooled
-    connection whether it lives before each use, at the price of a round trip.
+    What its connections change, the ledger shows, at the instant of a clock that is `clock_offset` ahead of the
+    machine's. Options that the URL has, such as a role, are kept.
+
+    `statement_timeout_ms` None means no limit, for long work that nobody waits for.
     """
-    options = ["-c timezone=UTC", "-c idle_in_transaction_session_timeout=600000"]
+    parsed = psycopg_url(url)
+    given = parsed.query.get("options", ())
+    options = [given] if isinstance(given, str) else [*given]
+    options += [
+        "-c timezone=UTC",
+        "-c idle_in_transaction_session_timeout=600000",
+        "-c telesales.writer=application",
+        f"-c telesales.clock_offset_ms={round(clock_offset / timedelta(milliseconds=1))}",
+    ]
     if statement_timeout_ms is not None:
         options.append(f"-c statement_timeout={statement_timeout_ms}")
         options.append(f"-c lock_timeout={statement_timeout_ms}")
     return create_engine(
-        psycopg_url(url),
-        pool_size=pool_size,
-        max_overflow=max_overflow,
+        parsed,
+        pool_size=pool.get("pool_size", 5),
+        max_overflow=pool.get("max_overflow", 10),
         pool_timeout=2,
-        pool_pre_ping=pre_ping,
+        pool_pre_ping=pool.get("pre_ping", True),
         hide_parameters=True,  # errors are logged, and parameters may be personal
         connect_args={
             "application_name": application_name,

@@ -27,4 +27,19 @@ jobs = Table(
     Column("finished_at", DateTime(timezone=True)),
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="state"),
     Index("ix_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
+    info={
+        "updates": [
+            "state",
+            "done",
+            "total",
+            "progress",
+            "result",
+            "error",
+            "files",
+            "attempts",
+            "started_at",
+            "heartbeat_at",
+            "finished_at",
+        ]
+    },
 )

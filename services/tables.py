@@ -33,6 +33,7 @@ access_tokens = Table(
     Column("revoked_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True)),
     CheckConstraint("role IN ('dialer', 'inspector', 'officer', 'admin', 'auditor')", name="role"),
+    info={"updates": ["revoked_at", "last_used_at"]},
 )
 
 idempotency_keys = Table(
@@ -47,4 +48,5 @@ idempotency_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("token_id", "path", "key"),
     Index("ix_idempotency_keys_created_at", "created_at"),
+    info={"deletes": True},
 )

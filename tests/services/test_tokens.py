@@ -25,6 +25,7 @@ from services.tokens import (
     revoke_token,
 )
 from tests.conftest import NOON
+from tests.unguarded import unguarded
 
 A_MICROSECOND = timedelta(microseconds=1)
 
@@ -106,7 +107,7 @@ def test_an_unknown_token_is_not_found(connection: Connection) -> None:
 def test_a_role_that_does_not_exist_cannot_be_stored(connection: Connection) -> None:
     create_token(connection, token_id=new_id(), role=Role.ADMIN, owner="x", now=NOON)
 
-    with pytest.raises(IntegrityError, match="role"):
+    with pytest.raises(IntegrityError, match="role"), unguarded(connection):
         connection.execute(text("UPDATE access_tokens SET role = 'root'"))
 
 

@@ -6,6 +6,9 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from infra.migrations.ledger_coverage import COVERAGE
+from infra.migrations.ledger_writing import WRITING
+
 revision: str = "0002"
 down_revision: str | Sequence[str] | None = "0001"
 branch_labels: str | Sequence[str] | None = None
@@ -24,8 +27,10 @@ LEDGER_TABLES = (
 def upgrade() -> None:
     op.create_table(
         "ledger_identity",
-        sa.Column("ledger_id", sa.UUID(), nullable=False),
-        sa.Column("key_secret", sa.LargeBinary(), nullable=False),
+        sa.Column("ledger_id", sa.UUID(), nullable=False, comment="names the log in its checkpoints"),
+        sa.Column(
+            "key_secret", sa.LargeBinary(), nullable=False, comment="key of the hashes that stand for personal keys"
+        ),
         sa.PrimaryKeyConstraint("ledger_id", name=op.f("pk_ledger_identity")),
     )
     op.create_table(
@@ -33,9 +38,13 @@ def upgrade() -> None:
         sa.Column("table_name", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("key_columns", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("columns", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column(
+            "columns", postgresql.ARRAY(sa.Text()), nullable=False, comment="in the order in which rows are written out"
+        ),
         sa.Column("hides_key", sa.Boolean(), nullable=False),
-        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column(
+            "mode", sa.Text(), nullable=False, comment="entries: with each change; ranges: rows sealed together later"
+        ),
         sa.CheckConstraint("mode IN ('entries', 'ranges')", name=op.f("ck_ledger_coverage_mode")),
         sa.PrimaryKeyConstraint("table_name", "version", name=op.f("pk_ledger_coverage")),
     )
@@ -44,10 +53,10 @@ def upgrade() -> None:
         sa.Column("source", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("tx", sa.BigInteger(), server_default=sa.text("pg_current_xact_id()::text::bigint"), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False, comment="table.insert, .update, .delete or .range"),
         sa.Column("keys", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("digests", sa.LargeBinary(), nullable=False),
-        sa.Column("salts", sa.LargeBinary(), nullable=False),
+        sa.Column("digests", sa.LargeBinary(), nullable=False, comment="32 bytes per key, in the order of keys"),
+        sa.Column("salts", sa.LargeBinary(), nullable=False, comment="16 bytes per key; not part of the line"),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_ledger_entries")),
     )
     op.create_index("ix_ledger_entries_tx", "ledger_entries", ["tx"], unique=False)
@@ -66,7 +75,9 @@ def upgrade() -> None:
         "ledger_tiles",
         sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("index", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "hashes", sa.LargeBinary(), nullable=False, comment="256 hashes of perfect subtrees of 256^level leaves"
+        ),
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("level", "index", name=op.f("pk_ledger_tiles")),
     )
@@ -74,11 +85,13 @@ def upgrade() -> None:
         "ledger_checkpoints",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("root", sa.LargeBinary(), nullable=False),
-        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False, comment="the signed note"),
         sa.Column("key_id", sa.Text(), nullable=False),
         sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("horizon", sa.BigInteger(), nullable=False),
-        sa.Column("cluster", sa.Text(), nullable=False),
+        sa.Column("horizon", sa.BigInteger(), nullable=False, comment="every transaction below it is sealed"),
+        sa.Column(
+            "cluster", sa.Text(), nullable=False, comment="the PostgreSQL cluster whose transactions horizon counts"
+        ),
         sa.Column("checks_through", sa.BigInteger(), nullable=False),
         sa.Column("checks_after", sa.UUID(), nullable=False),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_ledger_checkpoints")),
@@ -92,6 +105,30 @@ def upgrade() -> None:
     op.execute(
         "INSERT INTO ledger_identity (ledger_id, key_secret) SELECT gen_random_uuid(),"
         " uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())"
+    )
+    _number_checks()
+    op.execute(WRITING)
+    cover = sa.text("SELECT ledger_cover(:table, :key, :columns, :changing, :hides_key, :mode)").bindparams(
+        *(sa.bindparam(name, type_=postgresql.ARRAY(sa.Text())) for name in ("key", "columns", "changing"))
+    )
+    for one in COVERAGE:
+        op.get_bind().execute(
+            cover,
+            {
+                **one._asdict(),
+                "key": list(one.key),
+                "columns": one.columns.split(),
+                "changing": one.changing.split(),
+            },
+        )
+
+
+def _number_checks() -> None:
+    """Let the sealer find the checks of transactions that have ended since it last looked."""
+    # Summarized while it grows: else each look reads all that came since the last vacuum.
+    op.execute(
+        "ALTER TABLE call_checks ADD COLUMN written_in bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint;"
+        "CREATE INDEX ix_call_checks_written_in ON call_checks USING brin (written_in) WITH (autosummarize = true)"
     )
 
 
