@@ -34,6 +34,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 from psycopg import sql
 
+from infra.application_role import let_log_in
 from infra.postgres_account import (
     MAJOR_VERSION,
     Account,
@@ -313,6 +314,7 @@ def _ensure_database(server: EmbeddedPostgres) -> None:
         known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
         if known.fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        let_log_in(connection)
 
 
 def _socket_name(cluster: Path) -> str:

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from infra.application_role import grant_application, make_application_role
 from infra.celery_app import BROKER_TABLES, create_broker_tables
 from infra.database import metadata
 
@@ -51,6 +52,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             connection.commit()
             command.upgrade(_config(connection), "head")
             create_broker_tables(connection)
+            if make_application_role(connection):
+                grant_application(connection, metadata)
             connection.commit()
         finally:
             connection.rollback()

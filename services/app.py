@@ -44,7 +44,11 @@ log = logger(__name__)
 def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppState:
     """Open what all requests share."""
     engine = make_engine(
-        database_url, application_name="telesales-api", statement_timeout_ms=ANSWER_WITHIN_MS, max_overflow=60
+        database_url,
+        application_name="telesales-api",
+        clock_offset=settings.clock_offset,
+        statement_timeout_ms=ANSWER_WITHIN_MS,
+        max_overflow=60,
     )
     gate = Gate(shelf=Shelf(), calendar=package_calendar())
     tokens = TokenCache()
@@ -52,6 +56,7 @@ def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppSta
     hot_engine = make_engine(
         database_url,
         application_name="telesales-gate",
+        clock_offset=settings.clock_offset,
         statement_timeout_ms=ANSWER_WITHIN_MS,
         pool_size=1,
         max_overflow=0,

@@ -22,7 +22,9 @@ SWEEP_EVERY_SECONDS = 15.0
 def make_worker(settings: Settings, *, database_url: str) -> Worker:
     """Return what a worker process works with. No statement is cut off: nobody waits for it at a telephone."""
     return Worker(
-        engine=make_engine(database_url, application_name="telesales-worker", pool_size=4),
+        engine=make_engine(
+            database_url, application_name="telesales-worker", clock_offset=settings.clock_offset, pool_size=4
+        ),
         clock=clock_with_offset(settings.clock_offset),
         data_dir=settings.data_dir,
         owns_broker=uses_database(settings.broker_url or database_url),

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, text
 
 from infra import embedded_postgres
+from infra.application_role import application_url
 from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.ids import new_id
@@ -122,7 +123,7 @@ def client_for(
 
     `client_for("officer", owner="officer2")` is another person of the same role.
     """
-    app = create_app(Settings(data_dir=tmp_path), database_url=database, clock=clock)
+    app = create_app(Settings(data_dir=tmp_path), database_url=application_url(database), clock=clock)
     with TestClient(app, raise_server_exceptions=False) as running:
 
         def client(role: str, *, owner: str | None = None) -> TestClient:

@@ -29,7 +29,17 @@ from infra.supervisor import Child
 from infra.supervisor import run as supervise
 from services import all_tables
 from services.app import adopt_policy, create_app
-from services.cli.terminal import BAD_USAGE, JsonFlag, database, fail, faults_explained, say, settings_or_exit, show
+from services.cli.terminal import (
+    BAD_USAGE,
+    JsonFlag,
+    database,
+    fail,
+    faults_explained,
+    owned_database,
+    say,
+    settings_or_exit,
+    show,
+)
 from services.demo.load import is_loaded, load_demo
 from services.http_protocol import BoundedHeadProtocol
 from services.policy_file import PolicyFileError
@@ -41,7 +51,7 @@ _ALL_TABLES = all_tables.REGISTERED
 def migrate(*, as_json: JsonFlag = False) -> None:
     """Bring the database to this version's schema."""
     settings = settings_or_exit()
-    with database(settings) as url, faults_explained():
+    with owned_database(settings) as url, faults_explained():
         engine = make_engine(url, application_name="telesales-migrate")
         before, after = run_migrations(engine)
         engine.dispose()
@@ -67,7 +77,7 @@ def serve() -> None:
     settings = settings_or_exit()
     configure_logs(settings.log_level)
     with database(settings) as url:
-        engine = make_engine(url, application_name="telesales-start")
+        engine = make_engine(url, application_name="telesales-start", clock_offset=settings.clock_offset)
         _adopt_policy(engine, settings, clock_with_offset(settings.clock_offset))
         engine.dispose()
         uvicorn.run(
@@ -167,6 +177,9 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         _, revision = run_migrations(engine)
         say(f"the database is at migration {revision}")
         offset = _fix_clock(settings, engine)
+        engine.dispose()
+        # The demo's rows are loaded by the owner, who alone may gather the statistics without which it takes long.
+        engine = make_engine(url, application_name="telesales-run", clock_offset=offset)
         _adopt_policy(engine, settings, clock_with_offset(offset))
         if settings.database_url is None:
             # Up to the demo clock and not beyond: a second start at the same instant is then not "too early".

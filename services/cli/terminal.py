@@ -17,7 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.shanghai import SHANGHAI
 from infra import embedded_postgres
-from infra.database import make_engine
+from infra.application_role import application_url
+from infra.database import APPLICATION_ROLE, make_engine
+from infra.embedded_postgres import EmbeddedPostgres
 from infra.postgres_account import EmbeddedPostgresError
 from infra.settings import Settings, SettingsError, read_settings
 
@@ -78,13 +80,29 @@ def read_clock_offset_ms(data_dir: Path) -> int:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """Give the URL of the database; the embedded one is started if it does not run, and stopped again."""
+    """Give the URL at which to work; an embedded database is started if it does not run, and stopped again."""
+    if settings.database_url is not None:
+        yield application_url(settings.database_url)
+        return
+    with _embedded(settings) as server:
+        yield server.url(user=APPLICATION_ROLE)
+
+
+@contextmanager
+def owned_database(settings: Settings) -> Iterator[str]:
+    """Give the URL of the database's owner, who migrates; else like `database`."""
     if settings.database_url is not None:
         yield settings.database_url
         return
+    with _embedded(settings) as server:
+        yield server.url()
+
+
+@contextmanager
+def _embedded(settings: Settings) -> Iterator[EmbeddedPostgres]:
     try:
         with embedded_postgres.start(settings.data_dir, progress=say) as server:
-            yield server.url()
+            yield server
     except EmbeddedPostgresError as error:
         fail(str(error))
 
@@ -93,7 +111,7 @@ def database(settings: Settings) -> Iterator[str]:
 def engine_on(settings: Settings) -> Iterator[Engine]:
     """Give an engine on the database; what the database may do to the command ends it with a sentence."""
     with database(settings) as url, faults_explained():
-        engine = make_engine(url, application_name="telesales-cli")
+        engine = make_engine(url, application_name="telesales-cli", clock_offset=settings.clock_offset)
         try:
             yield engine
         finally:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from infra.application_role import application_url
 from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
 from services.tasks import RUNNERS, Worker
@@ -19,7 +20,7 @@ def house(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.Temp
     with shared_app(server, template, data_dir) as shared:
         woken: list[UUID] = []
         shared.app.state.telesales.wake = woken.append
-        url = shared.engine.url.render_as_string(hide_password=False)
+        url = application_url(shared.engine.url.render_as_string(hide_password=False))
         engine = make_engine(url, application_name="tests")
         worker = Worker(engine, clock=lambda: NOON, data_dir=data_dir, owns_broker=False, runners=RUNNERS)
         shared.app.state.telesales.files.mkdir(exist_ok=True)

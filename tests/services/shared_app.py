@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, text
 
+from infra.application_role import application_url
 from infra.clock import Clock
 from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
@@ -78,7 +79,7 @@ def shared_app(
     """Run the application at noon on a database of its own, with the registers of `tests.gate_facts`."""
     with fresh_database(server, template) as url:
         engine = make_engine(url, application_name="tests")
-        app = create_app(Settings(data_dir=data_dir), database_url=url, clock=clock)
+        app = create_app(Settings(data_dir=data_dir), database_url=application_url(url), clock=clock)
         with TestClient(app, raise_server_exceptions=False) as running:
             with engine.begin() as connection:
                 write_registers(connection)
