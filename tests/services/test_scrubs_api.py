@@ -137,8 +137,10 @@ def test_a_fault_of_the_product_fails_the_job_without_quoting_it(house: House) -
 
 def test_while_the_database_is_away_a_job_stays_for_the_sweep(house: House) -> None:
     def interrupted(running: RunningJob) -> JobResult:
-        with running.engine.connect() as connection:
-            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        with running.engine.connect() as connection, house.shared.engine.connect() as owner:
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            owner.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+            connection.execute(text("SELECT 1"))
         return JobResult({})
 
     job_id = house.send().json()["job_id"]
