@@ -199,8 +199,7 @@ def find_running(data_dir: Path) -> EmbeddedPostgres | None:
 def server_settings(socket_dir: Path, memory_bytes: int) -> str:
     """Return server.conf. fsync, synchronous_commit and full_page_writes stay as PostgreSQL ships them: on.
 
-    shared_buffers is an eighth of the memory, at least 128 MB and at most 4 GB. max_wal_size lets an import of a
-    million rows (1.6 GB) pass without a checkpoint in its middle, whose writing call checks would wait for.
+    shared_buffers: an eighth of the memory, 128 MB to 4 GB. max_wal_size: an import is not to wait for a checkpoint.
     """
     shared_buffers_mb = min(4096, max(128, memory_bytes // 8 // _MEBIBYTE))
     return f"""\

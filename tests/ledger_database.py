@@ -11,6 +11,7 @@ from compliance.ledger_reading import read_origin
 from compliance.ledger_tree import append_leaves
 from compliance.merkle import leaf_hash
 from compliance.signed_notes import Checkpoint, sign, verifier_key
+from infra.database import APPLICATION_ROLE
 
 _PUT = """
 INSERT INTO letters VALUES (:part, :number, :body) ON CONFLICT (part, number) DO UPDATE SET body = excluded.body"""
@@ -33,6 +34,7 @@ def make_tables(connection: Connection) -> None:
         " ('checks', 1, '{check_id}', '{check_id,verdict}', false, 'ranges')"
     )
     connection.execute(text(coverage))
+    connection.execute(text(f"GRANT SELECT ON letters, checks TO {APPLICATION_ROLE}"))
 
 
 def public_keys(connection: Connection) -> list[dict[str, str | None]]:

@@ -195,7 +195,8 @@ def test_every_list_of_the_document_is_walked_here() -> None:
     }
     registers = {f"/v1/{name}" for name in ("centres", "caller-numbers", "products", "scripts", "campaigns")}
 
-    assert with_cursor - registers == set(LISTS)
+    in_order_of_numbers = {"/v1/ledger/entries"}
+    assert with_cursor - registers - in_order_of_numbers == set(LISTS)
 
 
 @pytest.mark.parametrize("path", LISTS)
