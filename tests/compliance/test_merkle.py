@@ -105,6 +105,21 @@ def test_every_tree_begins_with_every_smaller_one_and_with_no_other(one: int, ot
         check_consistency(old, new, path, old_root, leaf_hash(b"another"))
 
 
+def test_a_proof_of_another_length_is_refused() -> None:
+    with pytest.raises(ProofError, match="hashes, not"):
+        check_consistency(3, 7, consistency(3, 7)[:-1], defined(LEAVES[:3]), defined(LEAVES[:7]))
+    with pytest.raises(ProofError, match="hashes, not"):
+        check_inclusion(LEAVES[3], 3, 7, inclusion(3, 7)[:-1], defined(LEAVES[:7]))
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_two_trees_of_one_size_have_one_root(size: int) -> None:
+    check_consistency(size, size, [], defined(LEAVES[:size]), defined(LEAVES[:size]))
+
+    with pytest.raises(ProofError, match="different roots"):
+        check_consistency(size, size, [], defined(LEAVES[:size]), leaf_hash(b"another"))
+
+
 @given(sizes, st.data())
 def test_no_changed_byte_of_a_path_passes(size: int, data: st.DataObject) -> None:
     entry = data.draw(st.integers(0, size - 1))
