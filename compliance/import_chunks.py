@@ -1,7 +1,7 @@
 """Stores a chunk of rows in a transaction of its own, again and again while other writers are in the way.
 
-One chunk after the other: to prepare one while the database writes another would save a quarter of the time and take
-the second processor from the call checks, which then wait five times as long.
+One chunk after the other: to prepare one while the database writes another would be a little faster, and would take the
+second processor of a small machine from the call checks.
 """
 
 from collections.abc import Callable
