@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, text
@@ -112,7 +112,7 @@ def clock() -> SettableClock:
     return SettableClock(NOON)
 
 
-ClientFor = Callable[..., httpx.Client]
+ClientFor = Callable[..., httpx2.Client]
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ def install(kind: str) -> None:
         say(f"making a virtual environment in {VENV.relative_to(ROOT)}")
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)  # noqa: S603
     say(f"installing the locked packages of requirements/{lock_file.name} (a few minutes the first time)")
-    # The lock file is whole, so pip need not resolve: pip 23.2, which comes with Python 3.11, takes the newest release of
-    # what another package names with an extra, and then refuses it for not being the locked one (pypa/pip 9644).
+    # The lock file is whole, so pip need not resolve: pip 23.2, which comes with Python 3.11, takes the newest release
+    # of what another package names with an extra, and then refuses it for not being the locked one (pypa/pip 9644).
     pip("install", "--quiet", "--no-deps", "--require-hashes", "--requirement", str(lock_file))
     pip("--quiet", "check")
     pip("install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))

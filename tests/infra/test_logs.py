@@ -30,7 +30,7 @@ def lines() -> Iterator[Lines]:
     handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     stream = io.StringIO()
     configure_logs("DEBUG", stream=stream)
-    logging.getLogger("httpx").setLevel("WARNING")  # the test's own client says which addresses it asks for
+    logging.getLogger("httpx2").setLevel("WARNING")  # the test's own client says which addresses it asks for
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 from fastapi.testclient import TestClient
 
 from services.tasks import Worker
@@ -30,7 +30,7 @@ class House:
 
     def send(
         self, content: bytes = LIST, *, role: str = "dialer", key: str | None = None, **fields: str
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         return self.client(role).post(
             "/v1/scrubs",
             files={"file": ("list.csv", content)},

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import Engine, select
 
@@ -14,7 +14,7 @@ from infra.ids import new_id
 from services.approval_actions import ACTIONS
 from tests.conftest import NOON
 
-ClientFor = Callable[..., httpx.Client]
+ClientFor = Callable[..., httpx2.Client]
 
 NOBODY = "01a20960-4a56-73d0-b2d4-88bed749ba2c"
 TIGHTER = "[do_not_call]\nblock_months = 12\n"
@@ -35,7 +35,7 @@ def stored_request(engine: Engine, kind: str, payload: dict[str, Any]) -> UUID:
     return made
 
 
-def in_force(client: httpx.Client) -> str:
+def in_force(client: httpx2.Client) -> str:
     found: str = client.get("/v1/policy").json()["policy"]
     return found
 

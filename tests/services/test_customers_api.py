@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
-ClientFor = Callable[..., httpx.Client]
+ClientFor = Callable[..., httpx2.Client]
 
 CUSTOMER = {
     "phones": ["138 0013 8000", "+86 139-0013-9000", "13800138000"],

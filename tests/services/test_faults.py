@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
+import httpx2
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from sqlalchemy import Engine, text
@@ -67,9 +67,9 @@ class Site:
             wait_until(served.is_healthy, within_s=60)
             yield served
 
-    def client(self, served: Running, role: str = "dialer") -> httpx.Client:
+    def client(self, served: Running, role: str = "dialer") -> httpx2.Client:
         headers = {"Authorization": f"Bearer {self.tokens[role]}"}
-        return httpx.Client(base_url=served.url, headers=headers, timeout=30, trust_env=False)
+        return httpx2.Client(base_url=served.url, headers=headers, timeout=30, trust_env=False)
 
     def missing_rows(self, check_ids: set[str]) -> set[str]:
         engine = self.engine
@@ -118,7 +118,7 @@ class Answer:
         )
 
 
-def ask(client: httpx.Client, path: str, body: object, **headers: str) -> Answer:
+def ask(client: httpx2.Client, path: str, body: object, **headers: str) -> Answer:
     began = time.monotonic()
     response = client.post(path, json=body, headers=headers)
     return Answer(
@@ -144,12 +144,12 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
-    def _dial(self, client: httpx.Client) -> None:
+    def _dial(self, client: httpx2.Client) -> None:
         with client:
             while not self._over.is_set():
                 try:
                     self.answers.append(ask(client, CHECKS, CALL))
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     self._over.wait(0.05)  # nobody listens; what was not answered is not an allow
 
     def allowed(self) -> set[str]:

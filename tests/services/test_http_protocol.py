@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
@@ -44,7 +44,7 @@ def address() -> Iterator[str]:
 def test_a_head_within_the_bound_and_a_long_body_pass(address: str) -> None:
     headers = {"X-Long": "x" * (LONGEST_HEAD_BYTES // 2)}
 
-    with httpx.Client() as client:
+    with httpx2.Client() as client:
         answers = [client.post(address, headers=headers, content=b"y" * 1_000_000) for _ in range(3)]
 
     assert [(one.status_code, one.json()) for one in answers] == [(200, 1_000_000)] * 3

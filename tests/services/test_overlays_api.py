@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.conftest import SettableClock
 
-ClientFor = Callable[..., httpx.Client]
+ClientFor = Callable[..., httpx2.Client]
 
 CLOSURE = {
     "name": "flood",
@@ -22,14 +22,14 @@ CLOSURE = {
 NOBODY = "01a20960-4a56-73d0-b2d4-88bed749ba2c"
 
 
-def ordered(client: httpx.Client, **changes: object) -> dict[str, Any]:
+def ordered(client: httpx2.Client, **changes: object) -> dict[str, Any]:
     answer = client.post("/v1/overlays", json={**CLOSURE, **changes})
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-def is_closed(client: httpx.Client) -> bool:
+def is_closed(client: httpx2.Client) -> bool:
     reasons = client.post("/v1/call-checks", json={"callee": "13800138000"}).json()["reasons"]
     return "overlay" in [reason["code"] for reason in reasons]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import Engine, select
 
@@ -17,14 +17,14 @@ from services.app import adopt_policy
 from services.tasks import RUNNERS, Worker, sweep
 from tests.conftest import SettableClock
 
-ClientFor = Callable[..., httpx.Client]
+ClientFor = Callable[..., httpx2.Client]
 
 TIGHTER = "[do_not_call]\nblock_months = 12\n"
 CLOSED_AT_NOON = '[[quiet_hours.extra]]\ndaily = [11:00:00, 13:00:00]\nweekdays = ["mon"]\n'
 LOOSER = "[do_not_call]\nblock_months = 5\n[sampling]\nover_1y_bp = 2999\ngift_bp = 200\n"
 
 
-def proposed(client: httpx.Client, policy: str) -> dict[str, Any]:
+def proposed(client: httpx2.Client, policy: str) -> dict[str, Any]:
     answer = client.post("/v1/policy", json={"policy": policy, "reason": "the board's decision"})
     assert answer.status_code == 202, answer.text
     found: dict[str, Any] = answer.json()

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import Engine, text
 
 from compliance.regions import MAINLAND_PROVINCES
 from tests.conftest import SettableClock
 
-ClientFor = Callable[..., httpx.Client]
+ClientFor = Callable[..., httpx2.Client]
 
 NOBODY = "01a20960-4a56-73d0-b2d4-88bed749ba2c"
 TODAY = "2026-11-23"
@@ -53,14 +53,14 @@ INSURER = {"name": "示例人寿", "operating_regions": sorted(MAINLAND_PROVINCE
 AGENT = {"name": "Agent", "trained_on": "2026-01-01", "certified_from": "2026-01-01", "certified_through": "2026-12-31"}
 
 
-def added(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def added(client: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
     answer = client.post(f"/v1/{path}", json=body)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-def refusals(answer: httpx.Response) -> list[str]:
+def refusals(answer: httpx2.Response) -> list[str]:
     assert answer.headers["content-type"] == "application/problem+json"
     return [error["loc"] for error in answer.json().get("errors", [])]
 
@@ -336,7 +336,7 @@ def call(client_for: ClientFor) -> dict[str, str]:
     }
 
 
-def codes(client: httpx.Client, call: dict[str, str]) -> list[str]:
+def codes(client: httpx2.Client, call: dict[str, str]) -> list[str]:
     answer = client.post("/v1/call-checks", json=call)
     assert answer.status_code == 200, answer.text
     return [reason["code"] for reason in answer.json()["reasons"]]

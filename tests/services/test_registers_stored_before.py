@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import Engine
 
@@ -28,7 +28,7 @@ from tests.conftest import NOON
     ],
 )
 def test_a_field_that_a_stored_row_lacks_shows_its_default(
-    client_for: Callable[..., httpx.Client],
+    client_for: Callable[..., httpx2.Client],
     engine: Engine,
     register: Register,
     stored: dict[str, object],

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
@@ -33,7 +33,7 @@ def status_of(client: TestClient, method: str, path: str) -> int:
     """Ask for an operation with an id that nothing has and an empty body."""
     url = re.sub(r"\{[^}]*\}", NOBODYS_ID, path)
     body: dict[str, str] | None = None if method == "GET" else {}
-    response: httpx.Response = client.request(method, url, json=body)
+    response: httpx2.Response = client.request(method, url, json=body)
     return response.status_code
 
 

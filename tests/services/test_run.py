@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
@@ -36,14 +36,14 @@ class Seen:
     statuses: tuple[int, int]
 
 
-def client(product: Running, data_dir: Path) -> httpx.Client:
+def client(product: Running, data_dir: Path) -> httpx2.Client:
     """Return a client with the demo's dialer token."""
     token = json.loads((data_dir / "demo-tokens.json").read_text())["dialer"]
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.Client(base_url=product.url, headers=headers, timeout=30, trust_env=False)
+    return httpx2.Client(base_url=product.url, headers=headers, timeout=30, trust_env=False)
 
 
-def demo_check(dialer: httpx.Client, data_dir: Path) -> dict[str, Any]:
+def demo_check(dialer: httpx2.Client, data_dir: Path) -> dict[str, Any]:
     found: dict[str, Any] = dialer.post(CHECKS, json=json.loads((data_dir / "demo-check.json").read_text())).json()
     return found
 
