@@ -200,6 +200,7 @@ def server_settings(socket_dir: Path, memory_bytes: int) -> str:
     """Return server.conf. fsync, synchronous_commit and full_page_writes stay as PostgreSQL ships them: on.
 
     shared_buffers: an eighth of the memory, 128 MB to 4 GB. max_wal_size: an import is not to wait for a checkpoint.
+    wal_writer_delay: what an import has logged is written out at once, not by the next call check that commits.
     """
     shared_buffers_mb = min(4096, max(128, memory_bytes // 8 // _MEBIBYTE))
     return f"""\
@@ -212,6 +213,7 @@ cluster_name = 'telesales'
 max_connections = 100
 shared_buffers = {shared_buffers_mb}MB
 max_wal_size = 6GB
+wal_writer_delay = 10ms
 checkpoint_completion_target = 0.9
 jit = off
 timezone = 'UTC'
