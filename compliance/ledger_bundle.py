@@ -17,7 +17,14 @@ from sqlalchemy import Connection, text
 
 from compliance import ledger_verifier
 from compliance.ledger_lines import instant_text
-from compliance.ledger_reading import CoveredTable, StoredCheckpoint, covered_tables, present_checkpoint, read_lines
+from compliance.ledger_reading import (
+    CoveredTable,
+    StoredCheckpoint,
+    covered_tables,
+    leaf_starts,
+    present_checkpoint,
+    read_lines,
+)
 from compliance.ledger_readme import README
 from compliance.ledger_states import RowState, SourceEntry, Wanted, read_states
 from compliance.ledger_tree import subtree_hashes
@@ -146,6 +153,7 @@ def write_bundle(
         archive.add("checkpoint.txt", [checkpoint.note.encode()])
         archive.add_lines("checkpoints.jsonl", _earlier(connection, size))
         archive.add_lines("entries.jsonl", (line for _, line in read_lines(connection, begin, last)))
+        archive.add("leaves.bin", leaf_starts(connection, begin, last))
         archive.add_lines("rows.jsonl", rows.lines())
         archive.add("verify.py", [Path(ledger_verifier.__file__).read_bytes()])
         archive.add("README.txt", [README.encode()])

@@ -24,6 +24,7 @@ manifest.json      which entries, under which keys, which columns of which table
 checkpoint.txt     the newest signed state of the whole ledger
 checkpoints.jsonl  earlier ones, each with the proof that the ledger was only ever added to
 entries.jsonl      the entries: what was changed when, with a digest of each record
+leaves.bin         the beginnings of the hashes of the entries, by which a changed one is named
 rows.jsonl         the records as they are now; they may hold personal data, keep them accordingly
 verify.py          the program that checks all this
 
@@ -52,6 +53,7 @@ manifest.json      条目范围、公钥、受保护的数据表与字段
 checkpoint.txt     整个台账最新的签名状态
 checkpoints.jsonl  较早的签名状态,各附"只增不改"的证明
 entries.jsonl      条目:何时变更了什么,以及每条记录的摘要
+leaves.bin         各条目哈希值的开头,用于指明哪一条被改动
 rows.jsonl         记录的现状;可能含个人信息,请妥善保管
 verify.py          核验程序
 

@@ -35,6 +35,7 @@ MEMBERS = {
     "checkpoint.txt": MIB,
     "checkpoints.jsonl": 64 * MIB,
     "entries.jsonl": 1 << 36,
+    "leaves.bin": 1 << 36,
     "rows.jsonl": 1 << 36,
     "verify.py": MIB,
     "README.txt": MIB,
@@ -43,6 +44,8 @@ MEMBERS = {
 MOST_RATIO = 200
 """How many times larger than in the archive a file of more than 1 MiB may be; honest ones stay below 30."""
 LONGEST_LINE = 32 * MIB
+LEAF_START = 8
+"""So many bytes of the hash of each entry's line stand in leaves.bin, which shows where to look, and proves nothing."""
 SEAL = b"sha256:"
 """Begins the comment at the end of the archive: the SHA-256, in hex, of all bytes before the hex digits."""
 
@@ -550,8 +553,10 @@ class _Bundle:
             len(self.report.problems),
         )
         numbers = _Numbers(self.begin, self.report)
+        starts = _Starts(self.begin, self._chunks("leaves.bin"))
         for line in self._lines("entries.jsonl"):
-            tree.append(hashlib.sha256(b"\x00" + line).digest())
+            leaf = hashlib.sha256(b"\x00" + line).digest()
+            tree.append(leaf)
             where = f"entries.jsonl, line {tree.size - self.begin}"
             try:
                 entry = read_entry(line, where)
@@ -559,14 +564,19 @@ class _Bundle:
                 self.report.add("entry_changed", str(error), entry=numbers.unreadable())
                 continue
             numbers.check(entry.number)
+            starts.compare(entry, leaf)
             for key, digest in entry.rows:
                 self.join.add((entry.table, key), entry.number, digest, entry.is_delete)
         self.report.entries = tree.size - self.begin
         numbers.end(self.end)
         if len(self.report.problems) > before or newest.size != self.size:
+            starts.tell(self.report)
             return  # the root cannot be right: what is wrong stands in the report already
         tree.fill(self.size, _hashes(self.manifest["right"], "manifest.json: right"))
-        if tree.root() != newest.root:
+        if tree.root() == newest.root:
+            if not starts.are_those_of_all:
+                self.report.add("checkpoint", "leaves.bin is not that of the entries, which are as they were sealed")
+        elif not starts.tell(self.report):
             self.report.add("checkpoint", "the entries do not lead to the root of the checkpoint: one was changed")
 
     def _check_rows(self, newest: Note) -> None:
@@ -668,6 +678,45 @@ class _Numbers:
         for first, after in self._missing.items():
             several = f"entries {first} to {after - 1} are" if after - first > 1 else f"entry {first} is"
             self._report.add("entry_missing", f"{several} missing", entry=first)
+
+
+def _pieces(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        found = rest + chunk
+        whole = len(found) - len(found) % size
+        yield from [found[place : place + size] for place in range(0, whole, size)]
+        rest = found[whole:]
+    if rest:
+        yield rest
+
+
+class _Starts:
+    """Watches, by the beginnings of their hashes, which lines are not the ones that were sealed."""
+
+    def __init__(self, begin: int, chunks: Iterator[bytes]) -> None:
+        self._next, self._starts, self._is_short = begin, _pieces(chunks, LEAF_START), False
+        self._changed: list[Entry] = []
+
+    def compare(self, entry: Entry, leaf: bytes) -> None:
+        start = leaf[:LEAF_START]
+        while self._next <= entry.number and not self._is_short:
+            start = next(self._starts, b"")
+            self._is_short = not start
+            self._next += 1
+        if start and start != leaf[:LEAF_START]:
+            self._changed.append(entry)
+
+    @property
+    def are_those_of_all(self) -> bool:
+        return not (self._changed or self._is_short or next(self._starts, b""))
+
+    def tell(self, report: Report) -> bool:
+        """Report the lines that were changed, and return whether any was."""
+        for entry in self._changed:
+            place = (entry.table, entry.rows[0][0]) if len(entry.rows) == 1 else None
+            report.add("entry_changed", "the line is not the one that was sealed", entry=entry.number, place=place)
+        return bool(self._changed)
 
 
 def _is_as_written(file: BinaryIO, size: int) -> bool:

@@ -44,6 +44,7 @@ class Contents:
     checkpoints: list[dict[str, object]]
     entries: list[bytes]
     rows: list[dict[str, object]]
+    leaves: bytes
     spoilt: dict[str, bytes] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
@@ -51,6 +52,7 @@ class Contents:
             "checkpoint.txt": self.checkpoint.encode(),
             "checkpoints.jsonl": _lines(_json(one) for one in self.checkpoints),
             "entries.jsonl": _lines(self.entries),
+            "leaves.bin": self.leaves,
             "rows.jsonl": _lines(_json(one) for one in self.rows),
             "verify.py": Path(ledger_verifier.__file__).read_bytes(),
             "README.txt": b"A bundle of a ledger that never was.\n",
@@ -139,7 +141,8 @@ class Ledger:
         earlier = [
             {"note": text, "consistency": self._path(consistency_ranges(old, size))} for old, text in self.notes[:-1]
         ]
-        return Contents(manifest, note, earlier, self.lines[begin:end], self._rows(begin, end, size))
+        leaves = b"".join(leaf_hash(line)[: ledger_verifier.LEAF_START] for line in self.lines[begin:end])
+        return Contents(manifest, note, earlier, self.lines[begin:end], self._rows(begin, end, size), leaves)
 
     def _rows(self, begin: int, end: int, size: int) -> list[dict[str, object]]:
         found, said = [], -1

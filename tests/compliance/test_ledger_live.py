@@ -187,6 +187,18 @@ def test_an_edit_of_the_ledger_itself_is_named(
     assert found(verified(sealed)) == expected
 
 
+def test_a_bundle_names_an_entry_that_was_changed_since_it_was_sealed(sealed: Engine, tmp_path: Path) -> None:
+    edit(sealed, "UPDATE ledger_entries SET recorded_at = now() WHERE keys = '{c/7}' AND source < 300")
+
+    assert found(exported(sealed, tmp_path / "b.zip")) == [(8, "letters", "c/7", "entry_changed")]
+
+
+def test_a_bundle_keeps_the_place_of_a_hash_that_is_gone(sealed: Engine, tmp_path: Path) -> None:
+    edit(sealed, "DELETE FROM ledger_leaves WHERE entry = 310")
+
+    assert found(exported(sealed, tmp_path / "b.zip")) == [(310, None, None, "entry_missing")]
+
+
 def test_a_row_rewritten_with_its_entry_and_the_tree_is_found_by_the_signature(sealed: Engine) -> None:
     edit(sealed, "DELETE FROM ledger_leaves")
     edit(sealed, "DELETE FROM ledger_tiles")

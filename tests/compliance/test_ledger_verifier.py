@@ -34,7 +34,11 @@ SAID: dict[str, list[Found]] = {
         (None, None, "row_changed", "line 7: the entry named as later is not in the tree"),
         (None, None, "row_changed", "line 8: the entry named as later does not speak"),
     ],
-    "changed-entry": [(None, None, "checkpoint", "do not lead to the root")],
+    "changed-entry": [(8, incident(5)[0], "entry_changed", "not the one that was sealed")],
+    "changed-entry-and-its-leaf": [(None, None, "checkpoint", "do not lead to the root")],
+    "changed-leaves": [(None, None, "checkpoint", "leaves.bin is not that of the entries")],
+    "cut-leaves": [(None, None, "checkpoint", "leaves.bin is not that of the entries")],
+    "more-leaves": [(None, None, "checkpoint", "leaves.bin is not that of the entries")],
     "entry-not-canonical": [
         (8, None, "entry_changed", "line 9 is not an object in canonical form"),
         (None, incident(5)[0], "row_unknown", "no entry of the bundle"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from compliance.merkle import leaf_hash
 from compliance.signed_notes import sign
 from tests.ledger_simulator import ORIGIN, Contents, Ledger, incident, small_ledger
 
@@ -67,6 +68,24 @@ def _later_without_proof(contents: Contents) -> None:
 
 def _other_line(contents: Contents) -> None:
     contents.entries[8] = contents.entries[8].replace(b"04:00:08", b"04:00:09")
+
+
+def _other_leaves(contents: Contents) -> None:
+    contents.leaves = bytes(len(contents.leaves))
+
+
+def _cut_leaves(contents: Contents) -> None:
+    contents.leaves = contents.leaves[:-1]
+
+
+def _more_leaves(contents: Contents) -> None:
+    contents.leaves += bytes(8)
+
+
+def _line_and_leaf(contents: Contents) -> None:
+    _other_line(contents)
+    leaf = leaf_hash(contents.entries[8])
+    contents.leaves = contents.leaves[:64] + leaf[:8] + contents.leaves[72:]
 
 
 def _uncanonical_line(contents: Contents) -> None:
@@ -154,6 +173,10 @@ BREAKS: dict[str, tuple[Callable[[Contents], None], int]] = {
     "changed-row-outside-the-range": (_later_row_changed, 3),
     "later-entry-not-proven": (_later_without_proof, 3),
     "changed-entry": (_other_line, 0),
+    "changed-entry-and-its-leaf": (_line_and_leaf, 0),
+    "changed-leaves": (_other_leaves, 0),
+    "cut-leaves": (_cut_leaves, 0),
+    "more-leaves": (_more_leaves, 0),
     "entry-not-canonical": (_uncanonical_line, 0),
     "entry-of-endless-depth": (_deep_line, 0),
     "missing-entry": (_missing_entry, 0),
