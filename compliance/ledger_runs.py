@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select
 
 from compliance.incidents import NewIncident, open_incidents
-from compliance.ledger_keys import LedgerSigner, list_text, open_keys, read_public_keys
+from compliance.ledger_keys import DIRECTORY, LedgerKeyLostError, LedgerSigner, list_text, open_keys, read_public_keys
 from compliance.ledger_outside import CheckpointStore, Contradiction, OutsideStoreError, compare_outside
 from compliance.ledger_reading import StoredCheckpoint, latest_checkpoint, read_origin
 from compliance.ledger_sealer import Sealed, seal
@@ -51,7 +51,7 @@ def seal_waiting(ledger: Ledger) -> SealRun:
     Raises:
         LedgerKeyError: there is no usable key; everything waits until there is.
     """
-    signer = _signer(ledger)
+    signer = open_signer(ledger)
     contradiction, trouble = check_outside(ledger)
     if contradiction is not None:
         _tell(ledger, contradiction)
@@ -83,10 +83,30 @@ def check_outside(ledger: Ledger) -> tuple[Contradiction | None, str | None]:
         return compare_outside(connection, note, keys), None
 
 
-def _signer(ledger: Ledger) -> LedgerSigner:
+def open_signer(ledger: Ledger) -> LedgerSigner:
+    """Return what signs for the ledger now; the first key is made only for a ledger that has signed nothing yet.
+
+    Raises:
+        LedgerKeyError: there is no usable key.
+    """
     with ledger.engine.connect() as connection:
         origin = read_origin(connection)
+        check_keys_are_kept(connection, ledger.data_dir)
     return open_keys(ledger.data_dir, origin, now=ledger.clock())
+
+
+def check_keys_are_kept(connection: Connection, data_dir: Path) -> None:
+    """Check that the keys of a ledger that has signed are there: another machine must not begin with one of its own.
+
+    Raises:
+        LedgerKeyError: they are not, or cannot be read.
+    """
+    if not read_public_keys(data_dir) and latest_checkpoint(connection) is not None:
+        raise LedgerKeyLostError(
+            f"the keys of this ledger, which has signed checkpoints, are not in {data_dir / DIRECTORY}: share or"
+            " restore that directory, or go on with a new key (telesales ledger rotate-key --lost); see 'Keys' in"
+            " docs/ledger.md"
+        )
 
 
 def _note(sealed: Sealed | None) -> None:

@@ -9,10 +9,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.ledger_health import ALARM_AFTER, LedgerHealth, read_health
-from compliance.ledger_keys import LedgerKeyError, open_keys, read_public_keys
+from compliance.ledger_keys import LedgerKeyError, read_public_keys
 from compliance.ledger_outside import open_store
-from compliance.ledger_reading import read_origin
-from compliance.ledger_runs import Ledger, check_outside, seal_waiting
+from compliance.ledger_runs import Ledger, check_keys_are_kept, check_outside, open_signer, seal_waiting
 from infra.clock import Clock
 from infra.logs import logger
 from infra.settings import Settings
@@ -83,10 +82,10 @@ def ledger_problems(ledger: Ledger, health: LedgerHealth) -> list[str]:
 def _key_problem(ledger: Ledger) -> str | None:
     """Return why nothing can be signed, None if the key is good or none was ever made."""
     try:
+        with ledger.engine.connect() as connection:
+            check_keys_are_kept(connection, ledger.data_dir)
         if read_public_keys(ledger.data_dir):
-            with ledger.engine.connect() as connection:
-                origin = read_origin(connection)
-            open_keys(ledger.data_dir, origin, now=ledger.clock())
+            open_signer(ledger)
     except LedgerKeyError as error:
         return f"the key of the ledger cannot be used ({type(error).__name__}); the log says what to do"
     return None

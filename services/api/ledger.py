@@ -31,6 +31,7 @@ from services.ledger_checks import export_bundle
 from services.ledger_spans import MOST, LedgerEdgeError, read_edge, span_between
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
+from services.sealing import seal_if_possible
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/ledger", tags=["Ledger"])
@@ -198,8 +199,9 @@ def bundle(
 ) -> BundleFile:
     """Send one file with which anybody can check these entries, from and to included, and their rows as they are now.
 
-    The rows are sent in full. Who took them is noted. 404 before the first sealing.
+    What waits is sealed first. The rows are sent in full. Who took them is noted. 404 if nothing could ever be sealed.
     """
+    seal_if_possible(state.ledger)
     # The file loses its name at once: whatever becomes of this process, no copy of the rows is left behind.
     with tempfile.TemporaryDirectory(dir=state.settings.data_dir) as directory:
         path = Path(directory) / "bundle.zip"

@@ -10,7 +10,7 @@ from compliance.audit import note
 from compliance.ledger_keys import LedgerKeyError, rotate_key
 from compliance.ledger_outside import OutsideStoreError
 from compliance.ledger_reading import read_origin
-from compliance.ledger_runs import seal_waiting
+from compliance.ledger_runs import check_keys_are_kept, seal_waiting
 from compliance.ledger_verifier import Report, describe, verify_bundle
 from infra.clock import clock_with_offset
 from infra.logs import configure_logs
@@ -107,6 +107,8 @@ def rotate(
         try:
             with engine.begin() as connection:
                 origin = read_origin(connection)
+                if not lost:
+                    check_keys_are_kept(connection, settings.data_dir)
                 fresh = rotate_key(settings.data_dir, origin, now=now, overlap=overlap)
                 details = {"verifier_key": fresh.verifier.text(), "lost": lost, "overlap_days": overlap.days}
                 note(connection, kind="ledger_key", subject=fresh.key_id, details=details, person=PERSON, now=now)

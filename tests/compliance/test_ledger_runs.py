@@ -1,6 +1,7 @@
 """Sealing with the outside in view: what lies there is kept up to date, and what contradicts the tree is found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from compliance.incidents import IncidentFilter, list_incidents
 from compliance.ledger_health import read_health
-from compliance.ledger_keys import DIRECTORY, LedgerKeyExposedError, read_public_keys, rotate_key
+from compliance.ledger_keys import DIRECTORY, LedgerKeyExposedError, LedgerKeyLostError, read_public_keys, rotate_key
 from compliance.ledger_outside import CheckpointDirectory, Finding
 from compliance.ledger_reading import latest_checkpoint, read_origin
 from compliance.ledger_runs import Ledger, SealRun, check_outside, seal_waiting
@@ -209,6 +210,17 @@ def test_without_a_usable_key_nothing_is_sealed_and_nothing_is_lost(ledger: Ledg
         seal(ledger)
 
     key.chmod(0o600)
+    assert seal_waiting(ledger).entries == 3
+
+
+def test_another_machine_does_not_sign_with_a_key_of_its_own(ledger: Ledger, tmp_path: Path) -> None:
+    seal(ledger)
+    elsewhere = replace(ledger, data_dir=tmp_path / "elsewhere")
+
+    with pytest.raises(LedgerKeyLostError, match="share or restore that directory"):
+        seal(elsewhere)
+
+    assert read_public_keys(elsewhere.data_dir) == []
     assert seal_waiting(ledger).entries == 3
 
 

@@ -1,6 +1,7 @@
 """`telesales ledger`: sealing and changing the key from a terminal."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,20 @@ def test_a_lost_key_is_named_and_replaced(engine: Engine, tmp_path: Path) -> Non
     assert "rotate-key --lost" in failed[2].replace("\n", " ")
     assert (rotated[0], sealed[0]) == (0, 0)
     assert (tmp_path / "outside" / "checkpoint.txt").read_text().count("\n— ") == 1
+
+
+def test_a_machine_without_the_keys_makes_no_other_unless_they_are_lost(engine: Engine, tmp_path: Path) -> None:
+    wait(engine, 1)
+    ledger("seal")
+    shutil.rmtree(tmp_path / DIRECTORY)
+
+    rotated = ledger("rotate-key")
+    lost = ledger("rotate-key", "--lost")
+
+    assert rotated[0] == 1
+    assert "restore" in rotated[2]
+    assert lost[0] == 0
+    assert len(list((tmp_path / DIRECTORY).glob("*.key"))) == 1
 
 
 @pytest.mark.parametrize("arguments", [["rotate-key", "--overlap-days", "-1"], ["rotate-key", "--overlap-days", "367"]])
