@@ -167,14 +167,16 @@ def write_bundle(
             "left": left,
             "right": right,
             "keys": [dict(key) for key in keys],
-            "coverage": [
-                {"table": one.table, "key": list(one.key_columns), "columns": list(one.columns)} for one in tables
-            ],
+            "coverage": _coverage(tables),
             "exported_at": instant_text(now),
             "files": archive.digests,
         }
         archive.add("manifest.json", [_json(manifest)])
     return BundleWritten(begin, last, size, rows.written)
+
+
+def _coverage(tables: Sequence[CoveredTable]) -> list[dict[str, object]]:
+    return [{"table": one.table, "key": list(one.key_columns), "columns": list(one.columns)} for one in tables]
 
 
 def _json(content: object) -> bytes:

@@ -55,20 +55,16 @@ from infra.postgres_process import (
     stop_process,
     waiting,
 )
+from infra.postgres_settings import PORT, memory_bytes, server_settings
 
 SUPERUSER = "postgres"
 DATABASE = "telesales"
-PORT = 5432
-"""Never opened: it only names the socket file. URLs spell it out, so that PGPORT in a shell does no harm."""
-
 STOP_WITHIN_S = 14.0
 """With the 15 s of the supervisor this keeps below the 30 s in which everything ends after a signal."""
 
 SOCKET_ROOT = Path("/tmp")  # noqa: S108 - each socket gets a 0700 directory whose owner is checked
 LONGEST_SOCKET_PATH = 100
 """Bytes; Linux allows 107 and macOS 103 before the end of sun_path."""
-
-_MEBIBYTE = 1024 * 1024
 
 _OPEN_USERS_LOCKS: WeakSet[IO[str]] = WeakSet()
 
@@ -196,40 +192,6 @@ def find_running(data_dir: Path) -> EmbeddedPostgres | None:
     return EmbeddedPostgres(layout, postmaster.socket_dir)
 
 
-def server_settings(socket_dir: Path, memory_bytes: int) -> str:
-    """Return server.conf. fsync, synchronous_commit and full_page_writes stay as PostgreSQL ships them: on.
-
-    shared_buffers: an eighth of the memory, 128 MB to 4 GB. max_wal_size: an import is not to wait for a checkpoint.
-    wal_writer_delay: what an import has logged is written out at once, not by the next call check that commits.
-    """
-    shared_buffers_mb = min(4096, max(128, memory_bytes // 8 // _MEBIBYTE))
-    return f"""\
-# Written at every start; changes here are lost. Put your own into data/postgresql.conf, below the include.
-listen_addresses = ''
-port = {PORT}
-unix_socket_directories = '{socket_dir}'
-unix_socket_permissions = 0700
-cluster_name = 'telesales'
-max_connections = 100
-shared_buffers = {shared_buffers_mb}MB
-max_wal_size = 6GB
-wal_writer_delay = 10ms
-checkpoint_completion_target = 0.9
-jit = off
-timezone = 'UTC'
-log_timezone = 'UTC'
-logging_collector = on
-log_directory = '../log'
-log_filename = 'postgresql-%a.log'
-log_rotation_age = 1d
-log_rotation_size = 0
-log_truncate_on_rotation = on
-# Statements and the DETAIL of errors quote phone numbers; a log outlives the retention of what it quotes.
-log_error_verbosity = terse
-log_min_error_statement = panic
-"""
-
-
 def _attach(layout: _Layout, child: subprocess.Popen[bytes] | None, progress: Progress) -> EmbeddedPostgres:
     postmaster = _wait_until_ready(layout, child, progress)
     users = _open_lock(layout.home / "users.lock")
@@ -258,7 +220,7 @@ def _launch(layout: _Layout, socket_root: Path, progress: Progress) -> subproces
     give(layout.log, account)
     socket_dir = _socket_dir(layout, account, socket_root)
     settings = layout.home / "server.conf"
-    settings.write_text(server_settings(socket_dir, _memory_bytes()), encoding="utf-8")
+    settings.write_text(server_settings(socket_dir, memory_bytes()), encoding="utf-8")
     settings.chmod(0o644)
     with (layout.home / "start.log").open("wb") as output:
         return popen(account, "postgres", "-D", str(layout.cluster), output=output)
@@ -338,15 +300,6 @@ def _socket_dir(layout: _Layout, account: Account, root: Path) -> Path:
         left.unlink(missing_ok=True)
     give(directory, account)
     return directory
-
-
-def _memory_bytes() -> int:
-    """Return the memory of this machine or, when smaller, of this container."""
-    limits = [int(psutil.virtual_memory().total)]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            limits.append(int(Path(path).read_text(encoding="ascii")))
-    return min(limits)
 
 
 def _last_words(layout: _Layout) -> str:

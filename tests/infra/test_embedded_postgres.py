@@ -82,24 +82,6 @@ def test_socket_directory_is_closed_to_everybody_else(server: EmbeddedPostgres) 
     assert server.socket_dir.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize(
-    ("memory_bytes", "shared_buffers"),
-    [
-        (256 * 1024**2, "128MB"),
-        (1024**3, "128MB"),
-        (4 * 1024**3, "512MB"),
-        (8 * 1024**3, "1024MB"),
-        (16 * 1024**3, "2048MB"),
-        (512 * 1024**3, "4096MB"),
-    ],
-    ids=["tiny", "small", "middle", "large", "larger", "huge"],
-)
-def test_shared_buffers_follow_the_memory(memory_bytes: int, shared_buffers: str) -> None:
-    settings = embedded_postgres.server_settings(Path("/run/x"), memory_bytes)
-
-    assert f"\nshared_buffers = {shared_buffers}\n" in settings
-
-
 def test_data_survives_stop_and_start(data_dir: Path) -> None:
     with embedded_postgres.start(data_dir) as first:
         write_keepsake(first)
