@@ -9,7 +9,10 @@ ALARM_AFTER = timedelta(minutes=15)
 """What waits longer than this is an alarm: the worker is away, or a transaction was left open."""
 
 VERIFIED_KIND = "ledger_verified"
-"""Kind of the audit event that a verification of the whole ledger leaves."""
+"""Kind of the audit event that a verification of the whole ledger leaves, with the number of `problems` it found."""
+
+UNVERIFIED_INCIDENT = "ledger_verification"
+"""Kind of the incident that a verification with problems opens; while one is open the ledger is not well."""
 
 # In the order of transactions, of which the index has only those behind the horizon to look at.
 _FIGURES = text("""
@@ -20,6 +23,7 @@ _FIGURES = text("""
              ORDER BY e.tx LIMIT 1) AS waiting_since,
            (SELECT recorded_at FROM audit_events WHERE kind = :verified
              ORDER BY recorded_at DESC LIMIT 1) AS verified_at,
+           EXISTS (SELECT FROM incidents WHERE kind = :unverified AND state = 'open') AS is_in_doubt,
            EXISTS (SELECT FROM ledger_coverage WHERE table_name = 'call_checks') AS covers_checks
       FROM (SELECT) AS always
       LEFT JOIN (SELECT * FROM ledger_checkpoints ORDER BY size DESC LIMIT 1) c ON true""")
@@ -32,12 +36,16 @@ _CHECKS = text("""
 
 @dataclass(frozen=True, slots=True)
 class LedgerHealth:
-    """`waiting_since`: when the oldest that waits was recorded; None: nothing waits."""
+    """`waiting_since`: when the oldest that waits was recorded; None: nothing waits.
+
+    `is_in_doubt`: a verification found problems that nobody has explained yet.
+    """
 
     size: int
     sealed_at: datetime | None
     waiting_since: datetime | None
     verified_at: datetime | None
+    is_in_doubt: bool
 
     def waiting_for(self, now: datetime) -> timedelta:
         """Return for how long the oldest has waited; nothing if nothing waits."""
@@ -46,8 +54,8 @@ class LedgerHealth:
 
 def read_health(connection: Connection) -> LedgerHealth:
     """Return the figures, with one statement, and another if call checks are covered."""
-    row = connection.execute(_FIGURES, {"verified": VERIFIED_KIND}).one()
-    found = LedgerHealth(row.size, row.sealed_at, row.waiting_since, row.verified_at)
+    row = connection.execute(_FIGURES, {"verified": VERIFIED_KIND, "unverified": UNVERIFIED_INCIDENT}).one()
+    found = LedgerHealth(row.size, row.sealed_at, row.waiting_since, row.verified_at, row.is_in_doubt)
     if not row.covers_checks:
         return found
     checks: datetime | None = connection.execute(_CHECKS).scalar_one()

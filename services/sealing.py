@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from compliance.ledger_health import ALARM_AFTER, LedgerHealth, read_health
+from compliance.ledger_health import ALARM_AFTER, UNVERIFIED_INCIDENT, LedgerHealth, read_health
 from compliance.ledger_keys import LedgerKeyError, read_public_keys
 from compliance.ledger_outside import open_store
 from compliance.ledger_runs import Ledger, check_keys_are_kept, check_outside, open_signer, seal_waiting
@@ -67,6 +67,11 @@ def ledger_problems(ledger: Ledger, health: LedgerHealth) -> list[str]:
         found.append(f"{contradiction.finding}: {contradiction.detail}")
     if trouble is not None:
         found.append("the outside checkpoints of the ledger cannot be read; see the log")
+    if health.is_in_doubt:
+        found.append(
+            f"a verification of the ledger found problems: an incident of kind {UNVERIFIED_INCIDENT} names the first,"
+            " and telesales ledger verify --live lists all"
+        )
     waiting = health.waiting_for(ledger.clock())
     if waiting > ALARM_AFTER:
         minutes = int(waiting.total_seconds() // 60)
@@ -103,6 +108,9 @@ class LedgerMeters:
         self._verified = Gauge(
             "telesales_ledger_last_verified_timestamp_seconds", "When last verified.", registry=registry
         )
+        self._doubted = Gauge(
+            "telesales_ledger_in_doubt", "1 while an incident about a verification is open.", registry=registry
+        )
         self._contradicted = Gauge(
             "telesales_ledger_contradicted", "1 while an outside checkpoint contradicts the tree.", registry=registry
         )
@@ -119,4 +127,5 @@ class LedgerMeters:
         self._waiting.set(health.waiting_for(ledger.clock()).total_seconds())
         self._sealed.set(0 if health.sealed_at is None else health.sealed_at.timestamp())
         self._verified.set(0 if health.verified_at is None else health.verified_at.timestamp())
+        self._doubted.set(health.is_in_doubt)
         self._contradicted.set(contradiction is not None)

@@ -4,6 +4,7 @@ from functools import cache
 from uuid import UUID
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import worker_process_init
 
 from compliance.prefix_cache import keep_prefix_tables
@@ -12,11 +13,16 @@ from infra.clock import clock_with_offset
 from infra.database import make_engine
 from infra.garbage import spare_the_collector
 from infra.settings import Settings
+from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
-from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible
+from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible, sealing_beside
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, run_job, sweep
 
 SWEEP_EVERY_SECONDS = 15.0
+VERIFY_AT = crontab(hour="18", minute="30")
+"""In UTC: 02:30 in Shanghai, when no sales call may be placed (art. 25(1))."""
+
+VERIFY_WITHIN_SECONDS = 5 * 3600.0
 
 
 def make_worker(settings: Settings, *, database_url: str) -> Worker:
@@ -38,7 +44,8 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     # An overdue sweep is dropped, not made up for: the next one finds the same rows.
     sweeping = {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}}
     sealing = {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}}
-    schedule = {"sweep": sweeping, "seal": sealing}
+    verifying = {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}}
+    schedule = {"sweep": sweeping, "seal": sealing, "verify": verifying}
     application = make_celery(settings.broker_url or database_url, schedule=schedule)
     fill_problem_table()
 
@@ -56,7 +63,12 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     def seal_up() -> None:
         seal_if_possible(worker().ledger)
 
+    def verify() -> None:
+        with sealing_beside(worker().ledger):
+            verify_if_possible(worker().ledger)
+
     application.task(seal_up, name=SEAL, shared=False)
+    application.task(verify, name=VERIFY, shared=False)
     application.task(run, name=RUN_JOB, shared=False)
     application.task(sweep_up, name=SWEEP, shared=False)
 

@@ -1,17 +1,20 @@
 """The worker's application: its tasks do what their messages ask, and its sweep is due by itself."""
 
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from compliance.ledger_reading import latest_checkpoint
+from compliance.shanghai import SHANGHAI
 from infra.clock import seconds_running
 from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.logs import configure_logs
 from infra.settings import Settings
+from services.ledger_nightly import VERIFY
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
 from services.worker import make_worker_app
@@ -54,7 +57,7 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
 
     application.tasks[SWEEP]()
 
-    assert {one["task"] for one in application.conf.beat_schedule.values()} == {SWEEP, SEAL}
+    assert {one["task"] for one in application.conf.beat_schedule.values()} == {SWEEP, SEAL, VERIFY}
     assert state_of(engine, job_id) == "failed"
 
 
@@ -75,6 +78,21 @@ def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(engine: Engine, dat
     assert sealed.size >= 3
     assert (tmp_path / "checkpoints" / "checkpoint.txt").read_text() == sealed.note
     assert "chmod 600" in logged.getvalue()
+
+
+def test_the_ledger_is_verified_by_night_in_shanghai(engine: Engine, database: str, tmp_path: Path) -> None:
+    application = make_worker_app(Settings(data_dir=tmp_path, broker_url="memory://"), database_url=database)
+    begun, until, _now = application.conf.beat_schedule["verify"]["schedule"].remaining_delta(NOON)
+    with engine.begin() as connection:
+        write_entries(connection, 3)
+
+    application.tasks[SEAL]()
+    application.tasks[VERIFY]()
+
+    assert begun + until == datetime(2026, 11, 24, 2, 30, tzinfo=SHANGHAI)
+    with engine.connect() as connection:
+        noted = connection.execute(text("SELECT details FROM audit_events WHERE kind = 'ledger_verified'")).scalar_one()
+    assert noted["entries"] >= 3
 
 
 class SlowJob:

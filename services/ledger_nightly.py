@@ -1,0 +1,93 @@
+"""The nightly verification: the database against its ledger, its result an event in that ledger, problems an incident.
+
+An incident speaks of one set of problems. Whoever closes it has explained them: found again on the next night they open
+no other, while any problem more does.
+"""
+
+import hashlib
+import json
+from dataclasses import astuple
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from compliance.audit import note
+from compliance.incidents import NewIncident, open_incidents
+from compliance.ledger_health import UNVERIFIED_INCIDENT, VERIFIED_KIND
+from compliance.ledger_keys import LedgerKeyError, read_public_keys
+from compliance.ledger_live import verify_live
+from compliance.ledger_outside import OutsideStoreError
+from compliance.ledger_runs import ARTICLE, PERSON, Ledger
+from compliance.ledger_verifier import Report
+from compliance.tables import incidents
+from infra.logs import logger
+from infra.priority import give_way, give_way_in_server
+from services.ledger_checks import snapshot
+
+VERIFY = "telesales.verify_ledger"
+_SHOWN = 20
+"""So many problems an incident names; `telesales ledger verify --live` lists all."""
+
+log = logger(__name__)
+
+
+def verify_if_possible(ledger: Ledger) -> None:
+    """Verify everything. What stands in the way is logged: the next night comes."""
+    give_way()
+    try:
+        verify_and_record(ledger)
+    except (LedgerKeyError, SQLAlchemyError) as error:
+        log.exception("ledger_not_verified", error=type(error).__name__)
+
+
+def verify_and_record(ledger: Ledger) -> Report:
+    """Verify the whole ledger and every covered row, also against the outside, and record what was found.
+
+    Raises:
+        LedgerKeyError: the public keys cannot be read.
+    """
+    outside, trouble = [], None
+    try:
+        outside = [newest] if (newest := ledger.store.newest()) is not None else []
+    except OutsideStoreError as error:
+        trouble = f"the checkpoint outside the database: {error}"
+    keys = [key.as_json() for key in read_public_keys(ledger.data_dir)]
+    with snapshot(ledger.engine) as connection:
+        give_way_in_server(connection)
+        report = verify_live(connection, keys=keys, outside=outside)
+    if trouble is not None:
+        report.not_checked.append(trouble)
+    with ledger.engine.begin() as connection:
+        _record(connection, ledger, report)
+    return report
+
+
+def _record(connection: Connection, ledger: Ledger, report: Report) -> None:
+    now = ledger.clock()
+    details = {
+        "entries": report.entries,
+        "rows": report.rows,
+        "unsealed": report.unsealed,
+        "not_checked": report.not_checked,
+        "problems": len(report.problems),
+    }
+    note(connection, kind=VERIFIED_KIND, subject=None, details=details, person=PERSON, now=now)
+    if report.ok:
+        log.info("ledger_verified", entries=report.entries, rows=report.rows)
+        return
+    log.error("ledger_verification_failed", problems=len(report.problems))
+    found = [astuple(one) for one in report.problems]
+    digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()
+    if not _is_told(connection, digest):
+        shown = [
+            {"entry": one.entry, "table": one.table, "key": one.key, "what": one.what}
+            for one in report.problems[:_SHOWN]
+        ]
+        about = {"problems": len(found), "digest": digest, "first": shown}
+        incident = NewIncident(kind=UNVERIFIED_INCIDENT, article=ARTICLE, details=about)
+        open_incidents(connection, [incident], person=PERSON, now=now)
+
+
+def _is_told(connection: Connection, digest: str) -> bool:
+    same = (incidents.c.kind == UNVERIFIED_INCIDENT) & (incidents.c.details["digest"].as_string() == digest)
+    return connection.execute(select(incidents.c.incident_id).where(same).limit(1)).first() is not None
