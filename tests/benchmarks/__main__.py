@@ -26,6 +26,8 @@ BENCHMARKS = {
     "batch": "tests.benchmarks.batches",
     "growth": "tests.benchmarks.growth",
     "scrub": "tests.benchmarks.scrubs",
+    "ledger-costs": "tests.benchmarks.ledger_costs",
+    "ledger-work": "tests.benchmarks.ledger_work",
     "import": "tests.benchmarks.imports",
 }
 """In this order: the import comes last, because it makes the list longer."""

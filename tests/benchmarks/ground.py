@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from compliance.policy_store import adopt_start_policy
 from infra.clock import utc_now
@@ -81,6 +81,23 @@ def prepare(server: EmbeddedPostgres, entries: int, *, say: Say) -> Database:
         token = create_token(connection, token_id=new_id(), role=Role.DIALER, owner="dialer", now=NOON)
     engine.dispose()
     return Database(server.url(name), entries, token)
+
+
+def copy_database(server: EmbeddedPostgres, source: Database, name: str) -> str:
+    """Copy a database that nobody is connected to under a new name, and return the URL of the copy."""
+    _administer(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {make_url(source.url).database} STRATEGY file_copy")
+    return server.url(name)
+
+
+def empty_database(server: EmbeddedPostgres, name: str) -> str:
+    """Make a migrated database without rows, and return its URL."""
+    _administer(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    _administer(server, f"CREATE DATABASE {name}")
+    engine = make_engine(server.url(name), application_name="benchmarks")
+    migrate(engine)
+    engine.dispose()
+    return server.url(name)
 
 
 def _fill(url: str, entries: int, *, say: Say) -> None:

@@ -89,7 +89,10 @@ def checked(found: dict[str, Any]) -> dict[str, Any]:
 
 def start_program(*arguments: str) -> "subprocess.Popen[str]":
     """Start `python -m ARGUMENTS`; `result_of` waits for it."""
-    command = [sys.executable, "-m", *arguments]
+    return _start(sys.executable, "-m", *arguments)
+
+
+def _start(*command: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -110,3 +113,8 @@ def result_of(process: "subprocess.Popen[str]") -> dict[str, Any]:
 def run_program(*arguments: str) -> dict[str, Any]:
     """Run `python -m ARGUMENTS` to its end."""
     return result_of(start_program(*arguments))
+
+
+def run_command(*command: str) -> dict[str, Any]:
+    """Run any program that prints a line of JSON to its end."""
+    return result_of(_start(*command))
