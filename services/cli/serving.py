@@ -46,6 +46,7 @@ from services.policy_file import PolicyFileError
 from services.worker import make_worker_app
 
 _ALL_TABLES = all_tables.REGISTERED
+_START_TAKES_AT_MOST = timedelta(minutes=10)
 
 
 def migrate(*, as_json: JsonFlag = False) -> None:
@@ -178,11 +179,12 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         say(f"the database is at migration {revision}")
         offset = _fix_clock(settings, engine)
         engine.dispose()
+        # What a start with a demo clock writes is of before that instant: else a second start at it were "too early".
+        earlier = offset if settings.demo_clock is None else offset - _START_TAKES_AT_MOST
         # The demo's rows are loaded by the owner, who alone may gather the statistics without which it takes long.
-        engine = make_engine(url, application_name="telesales-run", clock_offset=offset)
-        _adopt_policy(engine, settings, clock_with_offset(offset))
+        engine = make_engine(url, application_name="telesales-run", clock_offset=earlier)
+        _adopt_policy(engine, settings, clock_with_offset(earlier))
         if settings.database_url is None:
-            # Up to the demo clock and not beyond: a second start at the same instant is then not "too early".
             _load_demo(settings, engine, now=settings.demo_clock or utc_now())
     engine.dispose()
     return offset
@@ -195,7 +197,7 @@ def _fix_clock(settings: Settings, engine: Engine) -> timedelta:
         latest = _latest_instant(engine)
         if latest is not None and settings.demo_clock < latest:
             fail(
-                f"DEMO_CLOCK {settings.demo_clock.isoformat()} is earlier than the latest recorded instant,"
+                f"DEMO_CLOCK {settings.demo_clock.isoformat()} is earlier than the latest instant in the ledger,"
                 f" {latest.astimezone(SHANGHAI).isoformat()}; choose a later one or another DATA_DIR"
             )
     if settings.database_url is None:
@@ -205,10 +207,11 @@ def _fix_clock(settings: Settings, engine: Engine) -> timedelta:
 
 
 def _latest_instant(engine: Engine) -> datetime | None:
+    """Return when the newest change was recorded; of call checks, which are sealed later, when they were decided."""
     latest = text("""
         SELECT greatest(
-          (SELECT max(recorded_at) FROM audit_events), (SELECT max(recorded_at) FROM call_records),
-          (SELECT max(recorded_at) FROM do_not_call_events), (SELECT max(checked_at) FROM call_checks))""")
+          (SELECT max(recorded_at) FROM ledger_entries WHERE kind NOT LIKE '%.range'),
+          (SELECT max(checked_at) FROM call_checks))""")
     with engine.connect() as connection:
         found: datetime | None = connection.execute(latest).scalar_one()
         return found

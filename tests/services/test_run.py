@@ -123,7 +123,27 @@ def test_a_demo_clock_before_the_data_is_refused_naming_the_instant(seen: Seen) 
     refused = finished("run", DATA_DIR=seen.data_dir, DEMO_CLOCK=BEFORE)
 
     assert refused.returncode == 1
-    assert re.search(r"earlier than the latest recorded instant, 2026-11-23T16:\d\d", refused.stderr)
+    assert re.search(r"earlier than the latest instant in the ledger, 2026-11-23T16:\d\d", refused.stderr)
+
+
+def test_a_change_of_any_register_counts_as_the_latest_instant(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        data_dir = Path(name, "data")
+        with running("run", tmp_path / "first.log", DATA_DIR=data_dir, DEMO_CLOCK=AFTERNOON) as first:
+            wait_until(first.is_healthy, within_s=180)
+            left_after(first, signal.SIGTERM)
+        with running("run", tmp_path / "again.log", DATA_DIR=data_dir, DEMO_CLOCK=AFTERNOON) as again:
+            wait_until(again.is_healthy, within_s=120)
+            admin = json.loads((data_dir / "demo-tokens.json").read_text())["admin"]
+            with client(again, data_dir) as asking:
+                product = {"product_code": "NEW-1", "name": "新品", "type": "ordinary", "cooling_off_days": 15}
+                headers = {"Authorization": f"Bearer {admin}"}
+                made = asking.post("/v1/products", json=product | {"sold_from": "2026-01-01"}, headers=headers)
+            left_after(again, signal.SIGTERM)
+        refused = finished("run", DATA_DIR=data_dir, DEMO_CLOCK=AFTERNOON)
+
+    assert made.status_code == 201
+    assert "earlier than the latest instant in the ledger, 2026-11-23T16:" in refused.stderr.replace("\n", " ")
 
 
 def test_another_run_keeps_the_data(seen: Seen) -> None:
