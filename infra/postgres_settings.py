@@ -14,8 +14,9 @@ _MEBIBYTE = 1024 * 1024
 def server_settings(socket_dir: Path, memory_bytes: int) -> str:
     """Return server.conf. fsync, synchronous_commit and full_page_writes stay as PostgreSQL ships them: on.
 
-    shared_buffers: an eighth of the memory, 128 MB to 4 GB. max_wal_size: an import is not to wait for a checkpoint.
-    wal_writer_delay: what an import has logged is written out at once, not by the next call check that commits.
+    shared_buffers: an eighth of the memory, 128 MB to 4 GB. max_wal_size, checkpoint_timeout: an import is not to wait
+    for a checkpoint, after which each page is logged whole once more. wal_writer_delay: what an import has logged is
+    written out at once, not by the next call check that commits.
     """
     shared_buffers_mb = min(4096, max(128, memory_bytes // 8 // _MEBIBYTE))
     return f"""\
@@ -28,6 +29,7 @@ cluster_name = 'telesales'
 max_connections = 100
 shared_buffers = {shared_buffers_mb}MB
 max_wal_size = 6GB
+checkpoint_timeout = 15min
 wal_writer_delay = 10ms
 checkpoint_completion_target = 0.9
 jit = off
