@@ -12,14 +12,15 @@ from infra.clock import clock_with_offset
 from infra.database import make_engine
 from infra.garbage import spare_the_collector
 from infra.settings import Settings
+from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
 from services.problem_table import fill_problem_table
 from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible
-from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, run_job, sweep
+from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, attest, run_job, sweep
 
 SWEEP_EVERY_SECONDS = 15.0
 
 
-def make_worker(settings: Settings, *, database_url: str) -> Worker:
+def make_worker(settings: Settings, *, database_url: str, attesters: Attesters) -> Worker:
     """Return what a worker process works with. No statement is cut off: nobody waits for it at a telephone."""
     return Worker(
         engine=make_engine(
@@ -30,22 +31,29 @@ def make_worker(settings: Settings, *, database_url: str) -> Worker:
         owns_broker=uses_database(settings.broker_url or database_url),
         runners=RUNNERS,
         checkpoints_url=settings.checkpoints_url,
+        attesters=attesters,
     )
 
 
 def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
-    """Return the application that `telesales worker` runs."""
+    """Return the application that `telesales worker` runs.
+
+    Raises:
+        AttesterSettingsError: the settings name a witness or an authority that cannot be used.
+    """
+    attesters = read_attesters(settings)
     # An overdue sweep is dropped, not made up for: the next one finds the same rows.
     sweeping = {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}}
     sealing = {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}}
-    schedule = {"sweep": sweeping, "seal": sealing}
+    attesting = {"task": ATTEST, "schedule": ATTEST_EVERY_SECONDS, "options": {"expires": ATTEST_EVERY_SECONDS}}
+    schedule = {"sweep": sweeping, "seal": sealing, "attest": attesting}
     application = make_celery(settings.broker_url or database_url, schedule=schedule)
     fill_problem_table()
 
     @cache
     def worker() -> Worker:
         """Make the engine in the process that uses it: a socket must not be shared by a fork."""
-        return make_worker(settings, database_url=database_url)
+        return make_worker(settings, database_url=database_url, attesters=attesters)
 
     def run(job_id: str) -> None:
         run_job(worker(), UUID(job_id))
@@ -56,6 +64,10 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     def seal_up() -> None:
         seal_if_possible(worker().ledger)
 
+    def ask_others() -> None:
+        attest(worker())
+
+    application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(run, name=RUN_JOB, shared=False)
     application.task(sweep_up, name=SWEEP, shared=False)
