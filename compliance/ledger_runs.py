@@ -9,18 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
-from compliance.incidents import NewIncident, open_incidents
+from compliance.ledger_alarms import open_once
 from compliance.ledger_keys import DIRECTORY, LedgerKeyLostError, LedgerSigner, list_text, open_keys, read_public_keys
 from compliance.ledger_outside import CheckpointStore, Contradiction, OutsideStoreError, compare_outside
 from compliance.ledger_reading import StoredCheckpoint, latest_checkpoint, read_origin
 from compliance.ledger_sealer import Sealed, seal
-from compliance.tables import incidents
 from infra.logs import logger
-
-ARTICLE = "35"
-PERSON = "ledger"
 
 log = logger(__name__)
 
@@ -129,15 +125,6 @@ def _put(ledger: Ledger, newest: StoredCheckpoint | None) -> str | None:
 def _tell(ledger: Ledger, found: Contradiction) -> None:
     """Say loudly that the ledger is contradicted, and open an incident unless one like it is open."""
     log.error("ledger_contradicted", finding=found.finding.value, detail=found.detail)
+    details = {"detail": found.detail, "size": found.size}
     with ledger.engine.begin() as connection:
-        if not _is_told(connection, found):
-            details = {"detail": found.detail, "size": found.size}
-            incident = NewIncident(kind=found.finding.value, article=ARTICLE, details=details)
-            open_incidents(connection, [incident], person=PERSON, now=ledger.clock())
-
-
-def _is_told(connection: Connection, found: Contradiction) -> bool:
-    columns = incidents.c
-    same = (columns.kind == found.finding.value) & (columns.state == "open")
-    told = connection.execute(select(columns.details["size"].as_integer()).where(same)).scalars()
-    return found.size in list(told)
+        open_once(connection, found.finding.value, details, same="size", now=ledger.clock())

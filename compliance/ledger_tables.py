@@ -1,4 +1,4 @@
-"""Tables of the ledger: what was written, how it is numbered, the tree over it, and what was signed."""
+"""Tables of the ledger: what was written, how it is numbered, the tree over it, what was signed, and by whom else."""
 
 from sqlalchemy import (
     BigInteger,
@@ -87,6 +87,18 @@ ledger_checkpoints = Table(
     Index("ix_ledger_checkpoints_sealed_at", "sealed_at"),
 )
 
+ledger_attestations = Table(
+    "ledger_attestations",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True, comment="of the witness's key, or host of the authority"),
+    Column("size", BigInteger, primary_key=True, autoincrement=False, comment="of the checkpoint"),
+    Column("content", LargeBinary, nullable=False, comment="line of the cosignature, or DER of the response"),
+    Column("attested_at", DateTime(timezone=True), nullable=False, comment="the instant that it states"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("kind IN ('witness', 'timestamp')", name="kind"),
+)
+
 NOT_COVERED = {
     "idempotency_keys": "answers kept for two days for requests that are sent again; what they did is covered",
     "jobs": "the queue of long work and how far it is; what a job did to the lists is covered",
@@ -97,6 +109,7 @@ NOT_COVERED = {
     "ledger_leaves": "the ledger itself",
     "ledger_tiles": "the ledger itself",
     "ledger_checkpoints": "the ledger itself",
+    "ledger_attestations": "the ledger itself",
 }
 """Every table whose changes leave no entries, and why not; a test keeps this list whole."""
 

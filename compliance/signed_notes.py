@@ -18,13 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from compliance.merkle import HASH_BYTES
 
-_ED25519 = b"\x01"
-_KEY_HASH_BYTES = 4
-_SIGNATURE_BYTES = 64
+ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
+"""Kinds of keys: one signs the text of notes as it is, the other under the header of a cosignature."""
+
+KEY_HASH_BYTES = 4
+
 _SIGNATURE_LINE = re.compile(r"— (?P<name>[^\s+]+) (?P<value>[A-Za-z0-9+/]+={0,2})")
 _SEALED = "sealed "
 _INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+_NAME = re.compile(r"[^\s+]+")
 _LEAST_LINES = 4
 
 
@@ -34,22 +38,23 @@ class NoteError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A public key with the name it signs under. `key_hash` tells keys of one name apart."""
+    """A public key with the name it signs under, and what it signs. `key_hash` tells keys of one name apart."""
 
     name: str
     public: bytes
+    kind: bytes = ED25519
 
     @property
     def key_hash(self) -> bytes:
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:_KEY_HASH_BYTES]
+        return hashlib.sha256(self.name.encode() + b"\n" + self.kind + self.public).digest()[:KEY_HASH_BYTES]
 
     @property
     def key_id(self) -> str:
         return self.key_hash.hex()
 
     def text(self) -> str:
-        """Return the key as C2SP writes it: `NAME+HASH+BASE64(0x01 || public key)`."""
-        return f"{self.name}+{self.key_id}+{base64.b64encode(_ED25519 + self.public).decode()}"
+        """Return the key as C2SP writes it: `NAME+HASH+BASE64(kind || public key)`."""
+        return f"{self.name}+{self.key_id}+{base64.b64encode(self.kind + self.public).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +72,19 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n{_SEALED}{sealed}\n"
 
 
-def read_verifier_key(text: str) -> VerifierKey:
-    """Return the key that `VerifierKey.text` wrote.
+def read_verifier_key(text: str, *, kind: bytes = ED25519) -> VerifierKey:
+    """Return the key of this kind that `VerifierKey.text` wrote.
 
     Raises:
         NoteError: it is none, or its hash is not its own.
     """
     parts = text.strip().split("+", 2)
     public = _decoded(parts[2]) if len(parts) == 3 else b""  # noqa: PLR2004 - name, hash, key
-    if len(public) != 1 + HASH_BYTES or public[:1] != _ED25519:
-        raise NoteError("a verifier key is NAME+HASH+KEY, the key in base64 of 33 bytes of which the first is 1")
-    key = VerifierKey(parts[0], public[1:])
+    if len(public) != 1 + HASH_BYTES or public[:1] != kind or not _NAME.fullmatch(parts[0]):
+        raise NoteError(
+            f"a verifier key is NAME+HASH+KEY, the key in base64 of 33 bytes of which the first is {kind[0]}"
+        )
+    key = VerifierKey(parts[0], public[1:], kind)
     if key.key_id != parts[1]:
         raise NoteError(f"the hash of the verifier key of {parts[0]} is not its own")
     return key
@@ -102,11 +109,11 @@ def verify(note: str, keys: Iterable[VerifierKey]) -> tuple[str, VerifierKey]:
     Raises:
         NoteError: the form is wrong, a signature by one of the keys is, or none of them has signed.
     """
-    text, signatures = _parts(note)
+    text, signatures = note_parts(note)
     for key in keys:
         for name, value in signatures:
-            if name == key.name and value[:_KEY_HASH_BYTES] == key.key_hash:
-                _check(key, value[_KEY_HASH_BYTES:], text)
+            if name == key.name and value[:KEY_HASH_BYTES] == key.key_hash:
+                _check(key, value[KEY_HASH_BYTES:], text)
                 return text, key
     raise NoteError("no signature on the note is by a known key")
 
@@ -133,18 +140,34 @@ def _sealed_at(line: str) -> datetime:
         raise NoteError("the fourth line of a checkpoint is 'sealed' and an instant in UTC") from error
 
 
-def _parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def note_parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return the text of a note, and the name and value of each signature on it.
+
+    Raises:
+        NoteError: the form is wrong.
+    """
     text, gap, rest = note.rpartition("\n\n")
-    if not gap or not rest.endswith("\n"):
+    if not gap:
         raise NoteError("a note is text, an empty line, and lines of signatures")
+    return text + "\n", signature_lines(rest)
+
+
+def signature_lines(lines: str) -> list[tuple[str, bytes]]:
+    """Return the name and value of each signature among `lines`, of which there is at least one.
+
+    Raises:
+        NoteError: a line is no signature.
+    """
+    if not lines.endswith("\n"):
+        raise NoteError("signatures are lines, each with its line break")
     found = []
-    for line in rest[:-1].split("\n"):
+    for line in lines[:-1].split("\n"):
         shape = _SIGNATURE_LINE.fullmatch(line)
         value = _decoded(shape["value"]) if shape else b""
-        if shape is None or len(value) <= _KEY_HASH_BYTES:
+        if shape is None or len(value) <= KEY_HASH_BYTES:
             raise NoteError("a line of a signature is '— NAME BASE64'")
         found.append((shape["name"], value))
-    return text + "\n", found
+    return found
 
 
 def _check(key: VerifierKey, signature: bytes, text: str) -> None:

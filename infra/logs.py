@@ -73,6 +73,9 @@ def _places(error: BaseException) -> Iterator[str]:
 _CHATTY = ("alembic", "uvicorn")
 """Libraries that tell of each step of theirs: what an operator needs to know of these, we say ourselves."""
 
+_TELLING = ("httpcore2", "httpx2")
+"""Libraries that tell the addresses they ask, passwords in them included; they warn only, at any level."""
+
 
 def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     """Send structlog's and the standard library's records to `stream` as JSON lines."""
@@ -98,6 +101,8 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else logging.WARNING)
+    for name in _TELLING:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -1,12 +1,18 @@
 """Settings: the only reader of the environment. Read once, every fault named in one error."""
 
+import re
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_VERIFIER_KEY = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}")
+
+Pair = TypeVar("Pair")
 
 
 class SettingsError(ValueError):
@@ -41,6 +47,38 @@ def _directory(value: str) -> str:
     return value
 
 
+def _web_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is none
+        is_good = False
+    if not is_good or not value.isprintable() or " " in value:
+        msg = "must be a URL such as https://witness.example/prefix"
+        raise ValueError(msg)
+    return value
+
+
+def _verifier_key(value: str) -> str:
+    if not _VERIFIER_KEY.fullmatch(value):
+        msg = "must be the verifier key of the witness: NAME+HASH+BASE64, the hash in 8 hex digits"
+        raise ValueError(msg)
+    return value
+
+
+def _with(partner: str) -> AfterValidator:
+    """Demand a variable if its partner, which stands before it, is set, and only then."""
+
+    def check(value: Pair | None, info: ValidationInfo) -> Pair | None:
+        # A partner that is bad is told already, and is missing here.
+        if partner in info.data and (value is None) != (info.data[partner] is None):
+            msg = f"and {partner.upper()} belong together: set both or neither"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
+
+
 class Settings(BaseSettings):
     """Every variable the product reads. `README.md` lists them; a test keeps the two lists equal."""
 
@@ -57,6 +95,18 @@ class Settings(BaseSettings):
     )
     checkpoints_url: Annotated[str, AfterValidator(_directory)] | None = Field(
         default=None, description="Where checkpoints of the ledger go; unset: a directory below DATA_DIR."
+    )
+    witness_url: Annotated[str, AfterValidator(_web_url)] | None = Field(
+        default=None, description="Where a witness cosigns checkpoints of the ledger; unset: nobody does."
+    )
+    witness_key: Annotated[
+        Annotated[str, AfterValidator(_verifier_key)] | None, _with("witness_url"), Field(validate_default=True)
+    ] = Field(default=None, description="Verifier key of the witness.")
+    timestamp_url: Annotated[str, AfterValidator(_web_url)] | None = Field(
+        default=None, description="Authority for time stamps (RFC 3161) of checkpoints; unset: none are made."
+    )
+    timestamp_roots: Annotated[Path | None, _with("timestamp_url"), Field(validate_default=True)] = Field(
+        default=None, description="PEM file of the root certificates of that authority."
     )
     policy_file: Path | None = Field(default=None, description="The company's policy; unset: the legal floor.")
     demo_clock: Annotated[datetime, AfterValidator(_aware)] | None = Field(

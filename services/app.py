@@ -25,6 +25,7 @@ from infra.ids import new_id
 from infra.logs import logger
 from infra.settings import Settings
 from services.api import health
+from services.attesting import attester_names
 from services.check_queue import CheckQueue
 from services.dependencies import refuse_unknown_query
 from services.edge import Edge, Meters
@@ -128,7 +129,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     )
     app.state.telesales = state
     app.state.registry = CollectorRegistry()
-    app.state.ledger_meters = LedgerMeters(app.state.registry)
+    app.state.ledger_meters = LedgerMeters(app.state.registry, attesters=attester_names(settings))
     for router in ROUTERS:
         # Those who only ask whether the service lives may add what they like.
         app.include_router(router, dependencies=[] if router is health.router else [Depends(refuse_unknown_query)])

@@ -6,20 +6,18 @@ no other, while any problem more does.
 
 import hashlib
 import json
-from dataclasses import astuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.audit import note
-from compliance.incidents import NewIncident, open_incidents
+from compliance.ledger_alarms import PERSON, open_once
 from compliance.ledger_health import UNVERIFIED_INCIDENT, VERIFIED_KIND
 from compliance.ledger_keys import LedgerKeyError, read_public_keys
 from compliance.ledger_live import verify_live
 from compliance.ledger_outside import OutsideStoreError
-from compliance.ledger_runs import ARTICLE, PERSON, Ledger
+from compliance.ledger_runs import Ledger
 from compliance.ledger_verifier import Report
-from compliance.tables import incidents
 from infra.logs import logger
 from infra.priority import give_way, give_way_in_server
 from services.ledger_checks import snapshot
@@ -76,18 +74,7 @@ def _record(connection: Connection, ledger: Ledger, report: Report) -> None:
         log.info("ledger_verified", entries=report.entries, rows=report.rows)
         return
     log.error("ledger_verification_failed", problems=len(report.problems))
-    found = [astuple(one) for one in report.problems]
+    found = [{"entry": one.entry, "table": one.table, "key": one.key, "what": one.what} for one in report.problems]
     digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()
-    if not _is_told(connection, digest):
-        shown = [
-            {"entry": one.entry, "table": one.table, "key": one.key, "what": one.what}
-            for one in report.problems[:_SHOWN]
-        ]
-        about = {"problems": len(found), "digest": digest, "first": shown}
-        incident = NewIncident(kind=UNVERIFIED_INCIDENT, article=ARTICLE, details=about)
-        open_incidents(connection, [incident], person=PERSON, now=now)
-
-
-def _is_told(connection: Connection, digest: str) -> bool:
-    same = (incidents.c.kind == UNVERIFIED_INCIDENT) & (incidents.c.details["digest"].as_string() == digest)
-    return connection.execute(select(incidents.c.incident_id).where(same).limit(1)).first() is not None
+    about = {"problems": len(found), "digest": digest, "first": found[:_SHOWN]}
+    open_once(connection, UNVERIFIED_INCIDENT, about, same="digest", now=now, told=("open", "closed"))

@@ -1,6 +1,6 @@
 """Sealing as the processes do it: by the worker's clock, beside its jobs, and what readiness and metrics say of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from compliance.ledger_attestations import AttestationKind, attested_times
 from compliance.ledger_health import ALARM_AFTER, UNVERIFIED_INCIDENT, LedgerHealth, read_health
 from compliance.ledger_keys import LedgerKeyError, read_public_keys
 from compliance.ledger_outside import open_store
@@ -97,9 +98,10 @@ def _key_problem(ledger: Ledger) -> str | None:
 
 
 class LedgerMeters:
-    """What `/metrics` shows of the ledger."""
+    """What `/metrics` shows of the ledger; `attesters` are those who are to attest it, by kind."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, attesters: Mapping[AttestationKind, str]) -> None:
+        self._attesters = attesters
         self._entries = Gauge("telesales_ledger_entries", "Sealed entries.", registry=registry)
         self._waiting = Gauge(
             "telesales_ledger_oldest_unsealed_seconds", "For how long the oldest has waited.", registry=registry
@@ -111,6 +113,14 @@ class LedgerMeters:
         self._doubted = Gauge(
             "telesales_ledger_in_doubt", "1 while an incident about a verification is open.", registry=registry
         )
+        self._attested = {
+            AttestationKind.WITNESS: Gauge(
+                "telesales_ledger_last_witnessed_timestamp_seconds", "When last cosigned.", registry=registry
+            ),
+            AttestationKind.TIMESTAMP: Gauge(
+                "telesales_ledger_last_timestamped_timestamp_seconds", "When last time-stamped.", registry=registry
+            ),
+        }
         self._contradicted = Gauge(
             "telesales_ledger_contradicted", "1 while an outside checkpoint contradicts the tree.", registry=registry
         )
@@ -120,6 +130,7 @@ class LedgerMeters:
         try:
             with ledger.engine.connect() as connection:
                 health = read_health(connection)
+                attested = attested_times(connection, self._attesters)
             contradiction, _trouble = check_outside(ledger)
         except (SQLAlchemyError, LedgerKeyError):
             return
@@ -128,4 +139,6 @@ class LedgerMeters:
         self._sealed.set(0 if health.sealed_at is None else health.sealed_at.timestamp())
         self._verified.set(0 if health.verified_at is None else health.verified_at.timestamp())
         self._doubted.set(health.is_in_doubt)
+        for kind, gauge in self._attested.items():
+            gauge.set(attested[kind].timestamp() if kind in attested else 0)
         self._contradicted.set(contradiction is not None)

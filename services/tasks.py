@@ -42,6 +42,7 @@ from infra.jobs import (
     waiting_jobs,
 )
 from infra.logs import logger
+from services.attesting import NOBODY, Attesters, attest_if_possible
 from services.idempotency import forget_old_answers
 from services.problems import Problem, is_database_away, problem_of
 from services.sealing import sealing_beside
@@ -74,6 +75,7 @@ class Worker:
     owns_broker: bool
     runners: Mapping[str, Runner]
     checkpoints_url: str | None = None
+    attesters: Attesters = NOBODY
 
     @property
     def files(self) -> Path:
@@ -107,6 +109,12 @@ def run_job(worker: Worker, job_id: UUID) -> None:
     else:
         log.info("job_done", job_id=str(job_id), kind=job.kind, attempt=job.attempts)
         _remove_input(worker, job_id)
+
+
+def attest(worker: Worker) -> None:
+    """Have the newest checkpoint attested by others. Sealing goes on meanwhile: they may take their time."""
+    with sealing_beside(worker.ledger):
+        attest_if_possible(worker.ledger, worker.attesters)
 
 
 def sweep(worker: Worker) -> None:

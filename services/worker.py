@@ -1,5 +1,6 @@
 """The worker's Celery application: its tasks, its schedule, and what each of its processes holds."""
 
+from collections.abc import Mapping
 from functools import cache
 from uuid import UUID
 
@@ -13,10 +14,11 @@ from infra.clock import clock_with_offset
 from infra.database import make_engine
 from infra.garbage import spare_the_collector
 from infra.settings import Settings
+from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
 from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible, sealing_beside
-from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, run_job, sweep
+from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, attest, run_job, sweep
 
 SWEEP_EVERY_SECONDS = 15.0
 VERIFY_AT = crontab(hour="18", minute="30")
@@ -24,8 +26,16 @@ VERIFY_AT = crontab(hour="18", minute="30")
 
 VERIFY_WITHIN_SECONDS = 5 * 3600.0
 
+SCHEDULE: Mapping[str, Mapping[str, object]] = {
+    # An overdue sweep is dropped, not made up for: the next one finds the same rows.
+    "sweep": {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}},
+    "seal": {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}},
+    "attest": {"task": ATTEST, "schedule": ATTEST_EVERY_SECONDS, "options": {"expires": ATTEST_EVERY_SECONDS}},
+    "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
+}
 
-def make_worker(settings: Settings, *, database_url: str) -> Worker:
+
+def make_worker(settings: Settings, *, database_url: str, attesters: Attesters) -> Worker:
     """Return what a worker process works with. No statement is cut off: nobody waits for it at a telephone."""
     return Worker(
         engine=make_engine(
@@ -36,23 +46,24 @@ def make_worker(settings: Settings, *, database_url: str) -> Worker:
         owns_broker=uses_database(settings.broker_url or database_url),
         runners=RUNNERS,
         checkpoints_url=settings.checkpoints_url,
+        attesters=attesters,
     )
 
 
 def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
-    """Return the application that `telesales worker` runs."""
-    # An overdue sweep is dropped, not made up for: the next one finds the same rows.
-    sweeping = {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}}
-    sealing = {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}}
-    verifying = {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}}
-    schedule = {"sweep": sweeping, "seal": sealing, "verify": verifying}
-    application = make_celery(settings.broker_url or database_url, schedule=schedule)
+    """Return the application that `telesales worker` runs.
+
+    Raises:
+        AttesterSettingsError: the settings name a witness or an authority that cannot be used.
+    """
+    attesters = read_attesters(settings)
+    application = make_celery(settings.broker_url or database_url, schedule=SCHEDULE)
     fill_problem_table()
 
     @cache
     def worker() -> Worker:
         """Make the engine in the process that uses it: a socket must not be shared by a fork."""
-        return make_worker(settings, database_url=database_url)
+        return make_worker(settings, database_url=database_url, attesters=attesters)
 
     def run(job_id: str) -> None:
         run_job(worker(), UUID(job_id))
@@ -67,6 +78,10 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
         with sealing_beside(worker().ledger):
             verify_if_possible(worker().ledger)
 
+    def ask_others() -> None:
+        attest(worker())
+
+    application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(verify, name=VERIFY, shared=False)
     application.task(run, name=RUN_JOB, shared=False)

@@ -9,9 +9,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from compliance.ledger_attestations import AttestationKind, attested_times
 from compliance.ledger_health import read_health
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.migrate import current_revision, head_revision
+from services.attesting import attester_names
 from services.dependencies import EVERYONE, requires, state_of
 from services.sealing import ledger_problems
 from services.state import AppState
@@ -34,6 +36,8 @@ class LedgerFigures(BaseModel):
     last_sealed_at: datetime | None
     oldest_unsealed_s: int
     last_verified_at: datetime | None
+    last_witnessed_at: datetime | None
+    last_timestamped_at: datetime | None
 
 
 class Readiness(BaseModel):
@@ -91,6 +95,7 @@ def _ledger(state: AppState, problems: list[str]) -> LedgerFigures | None:
     try:
         with state.engine.connect() as connection:
             health = read_health(connection)
+            attested = attested_times(connection, attester_names(state.settings))
         problems += ledger_problems(state.ledger, health)
     except SQLAlchemyError:
         problems.append("the ledger cannot be read")
@@ -100,6 +105,8 @@ def _ledger(state: AppState, problems: list[str]) -> LedgerFigures | None:
         last_sealed_at=_in_shanghai(health.sealed_at),
         oldest_unsealed_s=int(health.waiting_for(state.clock()).total_seconds()),
         last_verified_at=_in_shanghai(health.verified_at),
+        last_witnessed_at=_in_shanghai(attested.get(AttestationKind.WITNESS)),
+        last_timestamped_at=_in_shanghai(attested.get(AttestationKind.TIMESTAMP)),
     )
 
 

@@ -1,5 +1,6 @@
 """The ledger: its checkpoint, its entries, and proofs that these are in it (arts. 35, 36, 47)."""
 
+import base64
 import re
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from compliance.ledger_attestations import Attestation, read_attestations
 from compliance.ledger_reading import (
     EntrySpan,
     SealedEntry,
@@ -45,12 +47,26 @@ EntryNumber = Annotated[int, Query(ge=0, le=MOST, description="Number of the ent
 Edge = Annotated[str, Query(max_length=20, description="A civil date in Shanghai, or the number of an entry.")]
 
 
+class AttestationAnswer(BaseModel):
+    """What somebody else says of the checkpoint `note`: `content` is a cosignature's line or a response's DER."""
+
+    kind: str
+    name: str
+    size: int
+    at: datetime
+    content: str
+    note: str
+
+
 class CheckpointAnswer(BaseModel):
+    """A checkpoint, and the newest attestation by each who gives any; these may be of an earlier one."""
+
     note: str
     origin: str
     size: int
     root: str
     key_id: str
+    attestations: list[AttestationAnswer]
 
 
 class EntryAnswer(BaseModel):
@@ -98,6 +114,18 @@ def _shown(connection: Transaction, found: StoredCheckpoint) -> dict[str, object
         "size": found.size,
         "root": found.root.hex(),
         "key_id": found.key_id,
+        "attestations": [_attestation(one) for one in read_attestations(connection)],
+    }
+
+
+def _attestation(one: Attestation) -> dict[str, object]:
+    return {
+        "kind": one.kind.value,
+        "name": one.name,
+        "size": one.size,
+        "at": one.attested_at.astimezone(SHANGHAI),
+        "content": base64.b64encode(one.content).decode(),
+        "note": one.note,
     }
 
 

@@ -29,6 +29,7 @@ from infra.supervisor import Child
 from infra.supervisor import run as supervise
 from services import all_tables
 from services.app import adopt_policy, create_app
+from services.attesting import AttesterSettingsError, read_attesters
 from services.cli.terminal import (
     BAD_USAGE,
     JsonFlag,
@@ -115,6 +116,7 @@ def worker() -> None:
     """Run jobs and the periodic tasks until stopped."""
     settings = settings_or_exit()
     configure_logs(settings.log_level)
+    _check_attesters(settings)
     with database(settings) as url:
         application = make_worker_app(settings, database_url=url)
         schedule = settings.data_dir / "celerybeat"
@@ -124,6 +126,14 @@ def worker() -> None:
         warnings.filterwarnings("ignore", category=SecurityWarning)
         arguments = ["--quiet", "worker", "--beat", "--pool", "solo", "--loglevel", "WARNING", "--without-gossip"]
         application.start([*arguments, "--without-mingle", "--schedule", str(schedule / "schedule")])
+
+
+def _check_attesters(settings: Settings) -> None:
+    """End this process if the settings name a witness or an authority that cannot be used."""
+    try:
+        read_attesters(settings)
+    except AttesterSettingsError as error:
+        fail(str(error), status=BAD_USAGE)
 
 
 def openapi() -> None:
@@ -143,6 +153,7 @@ def run(*, as_json: JsonFlag = False) -> None:
         fail(
             "DEMO_CLOCK works only with the embedded demo database; unset DEMO_CLOCK or DATABASE_URL", status=BAD_USAGE
         )
+    _check_attesters(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     say(f"starting PostgreSQL below {settings.data_dir}" if settings.database_url is None else "using DATABASE_URL")
     with _own_database(settings) as url:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from infra.settings import Settings, SettingsError, child_environment, read_settings
 
+WITNESS_KEY = "witness.example/w1+01234567+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 VARIABLES = {name.upper() for name in Settings.model_fields}
 
 
@@ -49,6 +50,16 @@ def test_names_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch, name: str) 
         pytest.param("DATABASE_URL", "mysql://user@host/db", id="another database"),
         pytest.param("DATABASE_URL", "host=/tmp dbname=x", id="keywords of libpq"),
         pytest.param("BROKER_URL", "localhost", id="no URL"),
+        pytest.param("WITNESS_URL", "nowhere", id="no URL of a witness"),
+        pytest.param("WITNESS_URL", "ftp://witness.example", id="another protocol"),
+        pytest.param("WITNESS_URL", "https:///path", id="no host"),
+        pytest.param("WITNESS_URL", "https://witness.example:70000", id="no port"),
+        pytest.param("WITNESS_URL", "https://witness.example/a b", id="a blank in the URL"),
+        pytest.param("WITNESS_KEY", "witness.example", id="no key"),
+        pytest.param("WITNESS_KEY", "w+0123456+BAAA", id="a short hash"),
+        pytest.param("WITNESS_KEY", WITNESS_KEY, id="a key without its witness"),
+        pytest.param("TIMESTAMP_URL", "tsa.example", id="no URL of an authority"),
+        pytest.param("TIMESTAMP_ROOTS", "/etc/roots.pem", id="roots without their authority"),
         pytest.param("DEMO_CLOCK", "2027-01-02T03:04:05", id="no offset"),
         pytest.param("DEMO_CLOCK", "noon", id="no instant"),
         pytest.param("LOG_LEVEL", "LOUD", id="unknown level"),
@@ -65,6 +76,44 @@ def test_a_bad_variable_is_refused_by_name_without_its_value(
         read_settings()
 
     assert value not in str(raised.value).replace(f"{name}: ", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "missing"),
+    [
+        ("WITNESS_URL", "https://witness.example", "WITNESS_KEY"),
+        ("TIMESTAMP_URL", "http://tsa.example", "TIMESTAMP_ROOTS"),
+    ],
+)
+def test_half_of_a_pair_is_refused_and_the_other_half_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, missing: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=f"{missing}: .*{name}.*both or neither"):
+        read_settings()
+
+
+def test_a_bad_half_of_a_pair_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WITNESS_URL", "nowhere")
+    monkeypatch.setenv("WITNESS_KEY", WITNESS_KEY)
+
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+
+    assert len(str(raised.value).splitlines()) == 3
+
+
+def test_a_witness_and_an_authority_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WITNESS_URL", "https://user:secret@witness.example:8443/prefix")
+    monkeypatch.setenv("WITNESS_KEY", WITNESS_KEY)
+    monkeypatch.setenv("TIMESTAMP_URL", "http://[::1]/tsa")
+    monkeypatch.setenv("TIMESTAMP_ROOTS", "/etc/roots.pem")
+
+    found = read_settings()
+
+    assert (found.witness_url, found.witness_key) == ("https://user:secret@witness.example:8443/prefix", WITNESS_KEY)
+    assert (found.timestamp_url, found.timestamp_roots) == ("http://[::1]/tsa", Path("/etc/roots.pem"))
 
 
 def test_all_bad_variables_stand_in_one_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,8 @@ def test_a_migrated_database_is_ready(database: str, tmp_path: Path) -> None:
         "last_sealed_at": None,
         "oldest_unsealed_s": 0,
         "last_verified_at": None,
+        "last_witnessed_at": None,
+        "last_timestamped_at": None,
     }
     assert found == {"status": "ready", "problems": [], "calendar_coverage_end": END.isoformat()}
 

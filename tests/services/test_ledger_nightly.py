@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, text
 from compliance.ledger_health import read_health
 from compliance.ledger_outside import CheckpointDirectory
 from compliance.ledger_runs import Ledger, seal_waiting
+from infra.logs import configure_logs
 from services.ledger_nightly import verify_and_record, verify_if_possible
 from tests import ledger_database as letters
 from tests.conftest import SettableClock
@@ -133,11 +135,11 @@ def test_an_outside_that_cannot_be_read_is_said_to_be_unchecked(ledger: Ledger, 
     assert events(engine)[0]["not_checked"] == report.not_checked
 
 
-def test_what_stands_in_the_way_is_logged_and_ends_nothing(
-    ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_stands_in_the_way_is_logged_and_ends_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    logged = StringIO()
+    configure_logs("INFO", stream=logged)
     (tmp_path / "ledger-keys" / "keys.json").write_text("no list")
 
     verify_if_possible(ledger)
 
-    assert "ledger_not_verified" in capsys.readouterr().out
+    assert "ledger_not_verified" in logged.getvalue()

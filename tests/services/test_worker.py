@@ -14,6 +14,7 @@ from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.logs import configure_logs
 from infra.settings import Settings
+from services.attesting import ATTEST
 from services.ledger_nightly import VERIFY
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
@@ -57,7 +58,7 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
 
     application.tasks[SWEEP]()
 
-    assert {one["task"] for one in application.conf.beat_schedule.values()} == {SWEEP, SEAL, VERIFY}
+    assert {one["task"] for one in application.conf.beat_schedule.values()} == {SWEEP, SEAL, ATTEST, VERIFY}
     assert state_of(engine, job_id) == "failed"
 
 
