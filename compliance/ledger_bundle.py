@@ -6,6 +6,7 @@ The form is that of `ledger_verifier`; docs/ledger.md specifies it.
 import hashlib
 import json
 import zipfile
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Self
 from sqlalchemy import Connection, text
 
 from compliance import ledger_verifier
+from compliance.ledger_attestations import read_attestations
 from compliance.ledger_lines import instant_text
 from compliance.ledger_reading import (
     CoveredTable,
@@ -43,6 +45,9 @@ from compliance.signed_notes import read_checkpoint
 NEWEST_CHECKPOINTS = 20
 SPREAD_CHECKPOINTS = 200
 """A bundle holds this many of the newest earlier checkpoints, and so many more spread over all of them."""
+
+NEWEST_ATTESTATIONS = 20
+"""So many of each witness and each authority that stamps."""
 
 _AT_ONCE = 500
 _WRITTEN_ON = (1980, 1, 1, 0, 0, 0)
@@ -152,6 +157,7 @@ def write_bundle(
     with _Archive(target) as archive:
         archive.add("checkpoint.txt", [checkpoint.note.encode()])
         archive.add_lines("checkpoints.jsonl", _earlier(connection, size))
+        archive.add_lines("attestations.jsonl", _attested(connection, size))
         archive.add_lines("entries.jsonl", (line for _, line in read_lines(connection, begin, last)))
         archive.add("leaves.bin", leaf_starts(connection, begin, last))
         archive.add_lines("rows.jsonl", rows.lines())
@@ -196,6 +202,15 @@ def _earlier(connection: Connection, size: int) -> Iterator[bytes]:
     paths = _paths(connection, [consistency_ranges(old, size) for old, _ in notes], size)
     for (_, note), path in zip(notes, paths, strict=True):
         yield _json({"note": note, "consistency": path})
+
+
+def _attested(connection: Connection, size: int) -> Iterator[bytes]:
+    """Give lines of what others say of checkpoints, each with the checkpoint and its proof."""
+    found = [one for one in read_attestations(connection, limit=NEWEST_ATTESTATIONS) if one.size <= size]
+    ranges = [consistency_ranges(one.size, size) if one.size < size else [] for one in found]
+    for one, path in zip(found, _paths(connection, ranges, size), strict=True):
+        said = {"kind": one.kind.value, "name": one.name, "note": one.note, "consistency": path}
+        yield _json({**said, "content": b64encode(one.content).decode()})
 
 
 def _paths(connection: Connection, proofs: Sequence[Sequence[Range]], size: int) -> list[list[str]]:

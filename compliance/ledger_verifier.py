@@ -1,5 +1,8 @@
 """Checks a bundle of the ledger with Python's standard library alone: python verify.py BUNDLE [--key KEY] [--json].
 
+`--witness KEY` checks the cosignatures of a witness, and demands one; `--stamps DIR` takes time stamps out, to be
+checked with `openssl ts -verify`.
+
 One file that stands for itself: it imports nothing of the product, travels inside every bundle, and may be read in an
 hour. Exit status 0: the bundle holds; 1: it does not, and every problem is listed; 2: wrong usage.
 
@@ -25,6 +28,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -34,6 +38,7 @@ MEMBERS = {
     "manifest.json": 4 * MIB,
     "checkpoint.txt": MIB,
     "checkpoints.jsonl": 64 * MIB,
+    "attestations.jsonl": 64 * MIB,
     "entries.jsonl": 1 << 36,
     "leaves.bin": 1 << 36,
     "rows.jsonl": 1 << 36,
@@ -49,6 +54,8 @@ LEAF_START = 8
 SEAL = b"sha256:"
 """Begins the comment at the end of the archive: the SHA-256, in hex, of all bytes before the hex digits."""
 
+_NOTE_KEY, _COSIGNATURE_KEY = 1, 4
+"""First byte of a verifier key: of one that signs notes, of one that a witness cosigns with (C2SP)."""
 _ROW_DOMAIN = b"telesales-ledger-row-1\x00"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _KIND = re.compile(r"([a-z_][a-z0-9_]*)\.(insert|update|delete|range)")
@@ -99,6 +106,7 @@ class Report:
     not_checked: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    witnessed: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -330,14 +338,22 @@ def read_key(found: object) -> Key:
     if not isinstance(found, dict) or list(found) != ["key_id", "verifier_key", "from", "until"]:
         raise BundleError("manifest.json: a key has the members key_id, verifier_key, from, until")
     key_id, text, since, until = found.values()
-    name, given, public = [*(text.split("+", 2) if isinstance(text, str) else ()), "", "", ""][:3]
-    raw = _decoded(public)
-    own = hashlib.sha256(name.encode(errors="replace") + b"\n" + raw).hexdigest()[:8]
-    if len(raw) != 33 or raw[0] != 1 or not own == given == key_id:  # noqa: PLR2004 - a type of 1, and 32 bytes
-        raise BundleError("manifest.json: a verifier key is not NAME+HASH+KEY, or the hash is not its own")
+    own, public = _public_key(text if isinstance(text, str) else "", _NOTE_KEY, "manifest.json")
+    if own != key_id:
+        raise BundleError("manifest.json: the id of a key is not its own")
     if not _is_instant(since) or not (until is None or _is_instant(until)):
         raise BundleError("manifest.json: from and until of a key are not instants in UTC")
-    return Key(text, own, raw[1:], since, until)
+    return Key(text, own, public, since, until)
+
+
+def _public_key(text: str, kind: int, where: str) -> tuple[str, bytes]:
+    """Return id and public key of a verifier key of a kind: `NAME+HASH+BASE64(kind || public key)`."""
+    name, given, public = [*text.split("+", 2), "", "", ""][:3]
+    raw = _decoded(public)
+    own = hashlib.sha256(name.encode(errors="replace") + b"\n" + raw).hexdigest()[:8]
+    if len(raw) != 33 or raw[0] != kind or own != given:  # noqa: PLR2004 - a kind, and 32 bytes
+        raise BundleError(f"{where}: a verifier key is not NAME+HASH+KEY, or the hash is not its own")
+    return own, raw[1:]
 
 
 def library() -> CheckSignature | None:
@@ -493,7 +509,9 @@ class _Bundle:
             raise BundleError("manifest.json: files does not name all others of the bundle")
         return found
 
-    def check(self, check_signature: CheckSignature | None, pinned: Collection[str]) -> None:
+    def check(
+        self, check_signature: CheckSignature | None, pinned: Collection[str], witnesses: Collection[str]
+    ) -> None:
         """Check everything, and add what is wrong to the report."""
         keys = [read_key(found) for found in self.manifest["keys"]]
         self.report.keys = [key.text for key in keys]
@@ -502,6 +520,8 @@ class _Bundle:
         self._check_newest(newest)
         check_note(newest, known, check_signature, self.report)
         self._attempt(lambda: self._check_earlier(newest, known, check_signature))
+        attestations = _Attestations(witnesses, check_signature, self.report)
+        self._attempt(lambda: self._check_attestations(newest, known, check_signature, attestations))
         self._attempt(lambda: self._check_entries(newest))
         self._attempt(lambda: self._check_rows(newest))
         self.join.judge(self.report)
@@ -536,16 +556,34 @@ class _Bundle:
                 raise BundleError(f"{where} does not have the members note, consistency")
             note, path = read_note(content["note"], where), _hashes(content["consistency"], where)
             check_note(note, keys, check_signature, self.report)
-            if note.origin != newest.origin:
-                self.report.add("checkpoint", f"{where} is of another ledger")
-            elif not last < (note.size, note.sealed_at) or note.size <= last[0] or note.sealed_at < last[1]:
+            if not last < (note.size, note.sealed_at) or note.size <= last[0] or note.sealed_at < last[1]:
                 self.report.add("checkpoint", f"{where}: a checkpoint is repeated or goes back in size or time")
-            elif note.size > newest.size or note.sealed_at > newest.sealed_at:
-                self.report.add("checkpoint", f"checkpoint.txt is older than the one at {where}: it was replayed")
-            elif newest.size == self.size and not is_consistent(note, newest, path):
-                message = f"the tree of {newest.size} entries does not begin with the one of {note.size}: it was forked"
-                self.report.add("checkpoint", message)
+            else:
+                self._check_earlier_note(note, newest, path, where)
             last = (note.size, note.sealed_at)
+
+    def _check_earlier_note(self, note: Note, newest: Note, path: Sequence[bytes], where: str) -> None:
+        if note.origin != newest.origin:
+            self.report.add("checkpoint", f"{where} is of another ledger")
+        elif note.size > newest.size or note.sealed_at > newest.sealed_at:
+            self.report.add("checkpoint", f"checkpoint.txt is older than the one at {where}: it was replayed")
+        elif newest.size == self.size and not is_consistent(note, newest, path):
+            message = f"the tree of {newest.size} entries does not begin with the one of {note.size}: it was forked"
+            self.report.add("checkpoint", message)
+
+    def _check_attestations(
+        self, newest: Note, keys: Sequence[Key], check_signature: CheckSignature | None, found: "_Attestations"
+    ) -> None:
+        for number, line in enumerate(self._lines("attestations.jsonl"), 1):
+            where = f"attestations.jsonl, line {number}"
+            content = _content(line, where)
+            if list(content) != ["kind", "name", "note", "consistency", "content"]:
+                raise BundleError(f"{where} does not have the members kind, name, note, consistency, content")
+            note, path = read_note(str(content["note"]), where), _hashes(content["consistency"], where)
+            check_note(note, keys, check_signature, self.report)
+            self._check_earlier_note(note, newest, path, where)
+            found.check(content, note, where)
+        found.end()
 
     def _check_entries(self, newest: Note) -> None:
         tree, before = (
@@ -649,6 +687,58 @@ class _Bundle:
             if self.found.get(name) != self.manifest["files"][name]:
                 what = {"entries.jsonl": "entry_changed", "rows.jsonl": "row_changed"}.get(name, "checkpoint")
                 self.report.add(what, f"{name} is not the file that the manifest names: its digest is another")
+
+
+class _Attestations:
+    """Checks what others say of checkpoints: cosignatures of witnesses whose keys are known."""
+
+    def __init__(self, witnesses: Collection[str], check_signature: CheckSignature | None, report: Report) -> None:
+        self._check_signature, self._report = check_signature, report
+        self._keys = {
+            (text.partition("+")[0], bytes.fromhex(own)): public
+            for text in witnesses
+            for own, public in [_public_key(text, _COSIGNATURE_KEY, "--witness")]
+        }
+        self._newest: dict[str, tuple[int, int]] = {}
+
+    def check(self, content: dict[str, Any], note: Note, where: str) -> None:
+        name, said = content["name"], _decoded(str(content["content"]))
+        if content["kind"] not in ("witness", "timestamp") or not isinstance(name, str) or not said:
+            raise BundleError(f"{where} is not an attestation of a kind that this verifier knows")
+        if content["kind"] == "timestamp":
+            what = f"time stamp of {name} on the checkpoint of {note.size} entries"
+            self._report.not_checked.append(f"{what}: take it out with --stamps, then openssl ts -verify")
+            return
+        shape = _SIGNATURE.fullmatch(said.decode(errors="replace").removesuffix("\n"))
+        value = _decoded(shape[2]) if shape is not None and shape[1] == name else b""
+        if len(value) != 76:  # noqa: PLR2004 - 4 bytes of the key's id, 8 of the time, 64 of the signature
+            raise BundleError(f"{where} is not a cosignature of {name}")
+        self._check_cosignature(name, value, note)
+
+    def _check_cosignature(self, name: str, value: bytes, note: Note) -> None:
+        what, public = (
+            f"cosignature of {name} on the checkpoint of {note.size} entries",
+            self._keys.get((name, value[:4])),
+        )
+        if public is None or self._check_signature is None:
+            reason = "name the key of the witness with --witness" if public is None else "no library"
+            self._report.not_checked.append(f"{what}: {reason}")
+            return
+        (seconds,) = struct.unpack(">Q", value[4:12])
+        if not self._check_signature(public, value[12:], f"cosignature/v1\ntime {seconds}\n{note.text}".encode()):
+            self._report.add("checkpoint", f"the {what} is wrong")
+            return
+        self._newest[name] = max(self._newest.get(name, (0, 0)), (note.size, seconds))
+
+    def end(self) -> None:
+        """Say what the witnesses saw, and report those that were named and have seen nothing."""
+        for name, (size, seconds) in self._newest.items():
+            at = datetime.fromtimestamp(min(seconds, 253402300799), UTC).isoformat()
+            self._report.witnessed.append(f"{name} saw the ledger of {size} entries at {at}")
+        missing = {name for name, _ in self._keys} - set(self._newest)
+        if self._check_signature is not None:
+            for name in sorted(missing):
+                self._report.add("checkpoint", f"no checkpoint has a cosignature of {name} that holds")
 
 
 class _Numbers:
@@ -772,12 +862,17 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
 
 
 def verify_bundle(
-    path: Path | str, *, check_signature: CheckSignature | None = None, keys: Collection[str] = ()
+    path: Path | str,
+    *,
+    check_signature: CheckSignature | None = None,
+    keys: Collection[str] = (),
+    witnesses: Collection[str] = (),
 ) -> Report:
     """Return what is right and wrong with the bundle at `path`.
 
     `check_signature` None takes the library `cryptography` if that is installed. With `keys` (verifier keys as the
-    manifest has them) only checkpoints that these have signed count; otherwise the bundle names its own.
+    manifest has them) only checkpoints that these have signed count; otherwise the bundle names its own. Each of the
+    `witnesses` (verifier keys for cosignatures) must have cosigned a checkpoint.
     """
     report = Report()
     try:
@@ -787,7 +882,7 @@ def verify_bundle(
             is_as_written = _is_as_written(file, size)
             archive = stack.enter_context(zipfile.ZipFile(file))
             _check_members(archive, size)
-            _Bundle(archive, report, stack).check(check_signature or library(), keys)
+            _Bundle(archive, report, stack).check(check_signature or library(), keys, witnesses)
             if report.ok and not is_as_written:
                 report.add("checkpoint", "the file was changed since it was written: its bytes have another digest")
     except BundleError as error:
@@ -800,10 +895,25 @@ def verify_bundle(
     return report
 
 
+def take_out_stamps(bundle: Path, target: Path) -> None:
+    """Write the time stamps of a bundle that was verified to `target`, each beside the checkpoint that it stamps.
+
+    Check each: openssl ts -verify -data checkpoint-N.txt -in checkpoint-N.1.tsr -CAfile ROOTS.pem
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(bundle) as archive, archive.open("attestations.jsonl") as lines:
+        stamps = [one for one in map(json.loads, lines) if one["kind"] == "timestamp"]
+    for number, stamp in enumerate(stamps, 1):
+        size = read_note(stamp["note"], "a time stamp").size
+        (target / f"checkpoint-{size}.txt").write_bytes(stamp["note"].encode())
+        (target / f"checkpoint-{size}.{number}.tsr").write_bytes(base64.b64decode(stamp["content"]))
+
+
 def describe(report: Report) -> str:
     """Return a report in words, a line for each problem."""
     lines = [f"{report.entries} entries and {report.rows} rows read; {report.unsealed} rows not sealed yet"]
     lines += [f"signed with {key}" for key in report.keys]
+    lines += [f"witness {said}" for said in report.witnessed]
     lines += [f"NOT CHECKED: {what}" for what in report.not_checked]
     for one in report.problems:
         where = [f"entry {one.entry}"] if one.entry is not None else []
@@ -818,11 +928,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Checks a bundle of the ledger. Exit status 0: it holds, 1: not.")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument("--key", action="append", default=[], help="verifier key you were given: only it counts")
+    parser.add_argument(
+        "--witness", action="append", default=[], help="verifier key of a witness: it must have cosigned"
+    )
+    parser.add_argument("--stamps", type=Path, metavar="DIR", help="write time stamps, and what is stamped, to DIR")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     if not given.bundle.is_file():
         parser.error(f"{given.bundle} is not a file")
-    report = verify_bundle(given.bundle, keys=given.key)
+    try:
+        for witness in given.witness:
+            _public_key(witness, _COSIGNATURE_KEY, "--witness")
+    except BundleError as error:
+        parser.error(str(error))
+    report = verify_bundle(given.bundle, keys=given.key, witnesses=given.witness)
+    if given.stamps is not None and report.ok:
+        take_out_stamps(given.bundle, given.stamps)
     text = json.dumps(report.as_json(), ensure_ascii=False) if given.json else describe(report)
     sys.stdout.buffer.write((text + "\n").encode(errors="replace"))
     return 0 if report.ok else 1

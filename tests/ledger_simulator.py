@@ -1,5 +1,6 @@
 """A ledger in memory, with rows, salts, tree and keys from a seed: for tests of those who verify."""
 
+import base64
 import hashlib
 import json
 import random
@@ -11,13 +12,15 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from compliance import ledger_verifier
+from compliance.cosignatures import cosigned_text
 from compliance.ledger_bundle import pack
 from compliance.ledger_lines import entry_line, row_digest
 from compliance.merkle import Range, consistency_ranges, cover, inclusion_ranges, leaf_hash, root_of
-from compliance.signed_notes import Checkpoint, sign, verifier_key
+from compliance.signed_notes import COSIGNATURE, Checkpoint, VerifierKey, sign, verifier_key
 
 BEGAN = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 ORIGIN = "telesales-ledger/00000000-0000-4000-8000-000000000001"
+WITNESS = "witness.example/one"
 COVERAGE = [
     {"table": "incidents", "key": ["incident_id"], "columns": ["incident_id", "state"]},
     {"table": "registers", "key": ["register", "row_id"], "columns": ["register", "row_id", "name"]},
@@ -45,12 +48,14 @@ class Contents:
     entries: list[bytes]
     rows: list[dict[str, object]]
     leaves: bytes
+    attestations: list[dict[str, object]] = field(default_factory=list)
     spoilt: dict[str, bytes] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
         found = {
             "checkpoint.txt": self.checkpoint.encode(),
             "checkpoints.jsonl": _lines(_json(one) for one in self.checkpoints),
+            "attestations.jsonl": _lines(_json(one) for one in self.attestations),
             "entries.jsonl": _lines(self.entries),
             "leaves.bin": self.leaves,
             "rows.jsonl": _lines(_json(one) for one in self.rows),
@@ -82,6 +87,8 @@ class Ledger:
         self.lines: list[bytes] = []
         self.states: dict[Place, list[State]] = {}
         self.notes: list[tuple[int, str]] = []
+        self.witness = Ed25519PrivateKey.from_private_bytes(self._chance.randbytes(32))
+        self.attested: list[tuple[str, str, int, bytes]] = []
 
     @property
     def size(self) -> int:
@@ -103,6 +110,35 @@ class Ledger:
         note = sign(Checkpoint(ORIGIN, self.size, self._hash(Range(0, self.size)), at).text(), ORIGIN, key or self.key)
         self.notes.append((self.size, note))
         return note
+
+    @property
+    def witness_key(self) -> VerifierKey:
+        return VerifierKey(WITNESS, self.witness.public_key().public_bytes_raw(), COSIGNATURE)
+
+    def cosign(self, place: int, *, at: datetime = BEGAN) -> None:
+        """Have the witness cosign a checkpoint."""
+        size, note = self.notes[place]
+        signature = self.witness.sign(cosigned_text(note.rpartition("\n\n")[0] + "\n", at))
+        value = self.witness_key.key_hash + int(at.timestamp()).to_bytes(8) + signature
+        line = f"— {WITNESS} {base64.b64encode(value).decode()}\n"
+        self.attested.append(("witness", WITNESS, size, line.encode()))
+
+    def stamp(self, place: int, content: bytes) -> None:
+        """Have a checkpoint stamped with the time, with no matter what."""
+        self.attested.append(("timestamp", "tsa.example", self.notes[place][0], content))
+
+    def _attestations(self, size: int) -> list[dict[str, object]]:
+        notes = dict(self.notes)
+        return [
+            {
+                "kind": kind,
+                "name": name,
+                "note": notes[old],
+                "consistency": self._path(consistency_ranges(old, size)) if old < size else [],
+                "content": base64.b64encode(content).decode(),
+            }
+            for kind, name, old, content in self.attested
+        ]
 
     def _hash(self, leaves: Range) -> bytes:
         return root_of([leaf_hash(line) for line in self.lines[leaves.begin : leaves.end]])
@@ -142,7 +178,15 @@ class Ledger:
             {"note": text, "consistency": self._path(consistency_ranges(old, size))} for old, text in self.notes[:-1]
         ]
         leaves = b"".join(leaf_hash(line)[: ledger_verifier.LEAF_START] for line in self.lines[begin:end])
-        return Contents(manifest, note, earlier, self.lines[begin:end], self._rows(begin, end, size), leaves)
+        return Contents(
+            manifest,
+            note,
+            earlier,
+            self.lines[begin:end],
+            self._rows(begin, end, size),
+            leaves,
+            self._attestations(size),
+        )
 
     def _rows(self, begin: int, end: int, size: int) -> list[dict[str, object]]:
         found, said = [], -1
@@ -194,4 +238,13 @@ def small_ledger(seed: int = 1) -> Ledger:
     ledger.write("incidents", "update", dict([incident(0, "closed")]))
     ledger.write("incidents", "insert", dict([incident(6)]))
     ledger.seal()
+    return ledger
+
+
+def attested_ledger() -> Ledger:
+    """Return the small ledger with its second checkpoint cosigned, and its newest cosigned and stamped."""
+    ledger = small_ledger()
+    ledger.cosign(1, at=BEGAN + timedelta(minutes=1))
+    ledger.cosign(2, at=BEGAN + timedelta(minutes=2))
+    ledger.stamp(2, b"\x30\x03\x02\x01\x00")
     return ledger

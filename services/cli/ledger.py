@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from compliance.audit import note
+from compliance.cosignatures import read_witness_key
 from compliance.ledger_keys import LedgerKeyError, rotate_key
 from compliance.ledger_outside import OutsideStoreError
 from compliance.ledger_reading import read_origin
 from compliance.ledger_runs import check_keys_are_kept, seal_waiting
 from compliance.ledger_verifier import Report, describe, verify_bundle
+from compliance.signed_notes import NoteError
 from infra.clock import clock_with_offset
 from infra.logs import configure_logs
 from services.cli.terminal import BAD_USAGE, FAILED, PERSON, JsonFlag, engine_on, fail, settings_or_exit, show
@@ -28,7 +30,7 @@ def ledger() -> None:
 
 
 @commands.command()
-def verify(
+def verify(  # noqa: PLR0913 - each is an option
     bundle: Annotated[
         Path | None, typer.Argument(exists=True, dir_okay=False, help="A bundle; without one, name --live.")
     ] = None,
@@ -37,6 +39,9 @@ def verify(
     from_edge: Annotated[str | None, typer.Option("--from", help="First day or entry, with --live.")] = None,
     to_edge: Annotated[str | None, typer.Option("--to", help="Last day or entry, included, with --live.")] = None,
     key: Annotated[list[str] | None, typer.Option(help="Verifier key; only what it has signed counts.")] = None,
+    witness: Annotated[
+        list[str] | None, typer.Option(help="Verifier key of a witness; it must have cosigned a checkpoint.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List everything that is not as the ledger says. Exit status 0: nothing, 1: problems."""
@@ -44,9 +49,19 @@ def verify(
         fail("name either a BUNDLE or --live", status=BAD_USAGE)
     if bundle is not None and (from_edge or to_edge):
         fail("--from and --to go with --live", status=BAD_USAGE)
-    if live and key:
-        fail("--key goes with a BUNDLE; the database is verified with the keys in DATA_DIR", status=BAD_USAGE)
-    report = _verify_database(from_edge, to_edge) if bundle is None else verify_bundle(bundle, keys=key or [])
+    if live and (key or witness):
+        fail(
+            "--key and --witness go with a BUNDLE; the database is verified with the keys in DATA_DIR", status=BAD_USAGE
+        )
+    for one in witness or []:
+        try:
+            read_witness_key(one)
+        except NoteError as error:
+            fail(f"--witness: {error}", status=BAD_USAGE)
+    if bundle is None:
+        report = _verify_database(from_edge, to_edge)
+    else:
+        report = verify_bundle(bundle, keys=key or [], witnesses=witness or [])
     show(report.as_json(), as_json=as_json, sentence=describe(report))
     if not report.ok:
         raise typer.Exit(FAILED)

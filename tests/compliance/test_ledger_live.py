@@ -1,14 +1,19 @@
 """The database against its own ledger: single edits by its owner are found and named, and nothing else is."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, text
 
+from compliance.cosignatures import cosigned_text
+from compliance.ledger_attestations import Attestation, AttestationKind, record_attestation
 from compliance.ledger_bundle import LedgerRangeError, write_bundle
 from compliance.ledger_live import verify_live
 from compliance.ledger_verifier import Report, verify_bundle
+from compliance.signed_notes import COSIGNATURE, VerifierKey
 from tests import ledger_database as ledger
 
 CHECK = "0190a000-0000-7000-8000-00000000000"
@@ -197,6 +202,34 @@ def test_a_bundle_keeps_the_place_of_a_hash_that_is_gone(sealed: Engine, tmp_pat
     edit(sealed, "DELETE FROM ledger_leaves WHERE entry = 310")
 
     assert found(exported(sealed, tmp_path / "b.zip")) == [(310, None, None, "entry_missing")]
+
+
+def test_a_bundle_brings_what_a_witness_saw(sealed: Engine, tmp_path: Path) -> None:
+    witness = Ed25519PrivateKey.generate()
+    key = VerifierKey("witness.example", witness.public_key().public_bytes_raw(), COSIGNATURE)
+    with sealed.begin() as connection:
+        for checkpoint in connection.execute(text("SELECT size, note FROM ledger_checkpoints")).all():
+            said = cosigned_text(checkpoint.note.rpartition("\n\n")[0] + "\n", ledger.AT)
+            value = key.key_hash + int(ledger.AT.timestamp()).to_bytes(8) + witness.sign(said)
+            line = f"— {key.name} {b64encode(value).decode()}\n".encode()
+            record_attestation(
+                connection,
+                Attestation(
+                    kind=AttestationKind.WITNESS,
+                    name=key.name,
+                    size=checkpoint.size,
+                    note=checkpoint.note,
+                    content=line,
+                    attested_at=ledger.AT,
+                    recorded_at=ledger.AT,
+                ),
+            )
+    exported(sealed, tmp_path / "b.zip", 3, 9)
+
+    report = verify_bundle(tmp_path / "b.zip", witnesses=[key.text()])
+
+    assert (report.problems, report.not_checked) == ([], [])
+    assert report.witnessed == ["witness.example saw the ledger of 600 entries at 2026-11-23T04:00:00+00:00"]
 
 
 def test_a_row_rewritten_with_its_entry_and_the_tree_is_found_by_the_signature(sealed: Engine) -> None:

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from compliance import ledger_verifier
 from compliance.ledger_verifier import Report, verify_bundle
 from compliance.signed_notes import verifier_key
-from tests.evidence.bundles.make import BREAKS, BROKEN, GOOD
-from tests.ledger_simulator import ORIGIN, Ledger, incident, small_ledger
+from tests.evidence.bundles.make import ATTESTED_BREAKS, BREAKS, BROKEN, GOOD
+from tests.ledger_simulator import ORIGIN, Ledger, attested_ledger, incident, small_ledger
 
 FIRST, SECOND, SIXTH = (incident(number)[0] for number in (1, 2, 6))
+
+ATTESTED = GOOD / "format-1-attested.zip"
+WITNESSES = [attested_ledger().witness_key.text()]
 
 Found = tuple[int | None, str | None, str, str]
 
@@ -71,6 +74,14 @@ SAID: dict[str, list[Found]] = {
     "manifest-with-more": [(None, None, "checkpoint", "does not have the members format, origin")],
     "changed-readme": [(None, None, "checkpoint", "README.txt is not the file")],
     "unknown-file": [(None, None, "checkpoint", "unknown: '../../etc/passwd'")],
+    "forged-cosignature": [(None, None, "checkpoint", "on the checkpoint of 12 entries is wrong")],
+    "cosignature-of-another-checkpoint": [(None, None, "checkpoint", "on the checkpoint of 12 entries is wrong")],
+    "attested-fork": [
+        (None, None, "checkpoint", "does not begin with the one of 7: it was forked"),
+        (None, None, "checkpoint", "cosignature of witness.example/one on the checkpoint of 7 entries is wrong"),
+    ],
+    "attestation-of-no-kind": [(None, None, "checkpoint", "not an attestation of a kind")],
+    "cosignature-of-no-form": [(None, None, "checkpoint", "not a cosignature of witness.example/one")],
     "truncated-file": [(None, None, "checkpoint", "cut off")],
     "no-archive": [(None, None, "checkpoint", "no bundle")],
     "empty-file": [(None, None, "checkpoint", "no bundle")],
@@ -82,12 +93,12 @@ SAID: dict[str, list[Found]] = {
 
 def test_every_broken_bundle_says_what_is_wrong_with_it() -> None:
     assert {path.stem for path in BROKEN.glob("*.zip")} == set(SAID)
-    assert set(BREAKS) < set(SAID)
+    assert set(BREAKS) | set(ATTESTED_BREAKS) < set(SAID)
 
 
 @pytest.mark.parametrize("name", SAID)
 def test_a_broken_bundle_fails_with_its_own_message(name: str) -> None:
-    report = verify_bundle(BROKEN / f"{name}.zip")
+    report = verify_bundle(BROKEN / f"{name}.zip", witnesses=WITNESSES if name in ATTESTED_BREAKS else ())
 
     assert [(one.entry, one.key, one.what) for one in report.problems] == [said[:3] for said in SAID[name]]
     assert all(said[3] in one.message for one, said in zip(report.problems, SAID[name], strict=True))
@@ -97,7 +108,43 @@ def test_a_broken_bundle_fails_with_its_own_message(name: str) -> None:
 def test_a_good_bundle_of_every_released_format_passes(path: Path) -> None:
     report = verify_bundle(path)
 
-    assert (report.problems, report.not_checked) == ([], [])
+    assert report.problems == []
+    assert (report.not_checked == []) == ("attested" not in path.stem)
+
+
+def test_what_a_witness_saw_is_said_and_time_stamps_are_left_to_openssl() -> None:
+    report = verify_bundle(ATTESTED, witnesses=WITNESSES)
+
+    assert (report.problems, report.witnessed) == (
+        [],
+        ["witness.example/one saw the ledger of 12 entries at 2026-11-23T04:02:00+00:00"],
+    )
+    assert report.not_checked == [
+        "time stamp of tsa.example on the checkpoint of 12 entries: take it out with --stamps, then openssl ts -verify"
+    ]
+
+
+def test_without_its_key_a_witness_is_said_to_be_unchecked() -> None:
+    report = verify_bundle(ATTESTED)
+
+    assert (report.problems, report.witnessed) == ([], [])
+    assert "name the key of the witness with --witness" in report.not_checked[0]
+
+
+def test_a_witness_that_was_named_must_have_cosigned() -> None:
+    report = verify_bundle(GOOD / "format-1-whole.zip", witnesses=WITNESSES)
+
+    assert [one.message for one in report.problems] == [
+        "no checkpoint has a cosignature of witness.example/one that holds"
+    ]
+
+
+def test_time_stamps_are_taken_out_beside_what_they_stamp(tmp_path: Path) -> None:
+    done = run(str(ATTESTED), "--stamps", str(tmp_path / "stamps"))
+
+    assert done.returncode == 0
+    assert (tmp_path / "stamps" / "checkpoint-12.1.tsr").read_bytes() == b"\x30\x03\x02\x01\x00"
+    assert (tmp_path / "stamps" / "checkpoint-12.txt").read_text() == attested_ledger().notes[-1][1]
 
 
 def test_what_was_read_is_counted() -> None:
@@ -205,7 +252,9 @@ def test_the_one_file_lists_problems_and_exits_with_1() -> None:
     assert "row_changed: entry 5, table registers, key agents/3, the row is not as the latest entry" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-file.zip"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["no-such-file.zip"], ["--nonsense"], [str(ATTESTED), "--witness", "witness.example+00+AAAA"]]
+)
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
 

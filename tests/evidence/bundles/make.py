@@ -3,13 +3,14 @@
 Good ones of a released format stay as they are for ever: only what is not there is written.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from compliance.merkle import leaf_hash
 from compliance.signed_notes import sign
-from tests.ledger_simulator import ORIGIN, Contents, Ledger, incident, small_ledger
+from tests.ledger_simulator import ORIGIN, Contents, Ledger, attested_ledger, incident, small_ledger
 
 FOLDER = Path(__file__).parent
 GOOD, BROKEN = FOLDER / "good", FOLDER / "broken"
@@ -23,6 +24,7 @@ def good() -> Iterator[tuple[str, Contents]]:
     ledger.write("incidents", "update", dict([incident(3, "closed")]))
     ledger.write("incidents", "insert", dict([incident(9)]))
     yield "format-1-with-unsealed-rows", ledger.bundle(0, 12)
+    yield "format-1-attested", attested_ledger().bundle()
 
 
 def _edited_row(contents: Contents) -> None:
@@ -86,6 +88,36 @@ def _line_and_leaf(contents: Contents) -> None:
     _other_line(contents)
     leaf = leaf_hash(contents.entries[8])
     contents.leaves = contents.leaves[:64] + leaf[:8] + contents.leaves[72:]
+
+
+def _forged_cosignature(contents: Contents) -> None:
+    line = b64decode(str(contents.attestations[1]["content"])).decode()
+    name, _, value = line.rpartition(" ")
+    raw = bytearray(b64decode(value))
+    raw[11] ^= 1  # of the instant at which it was seen
+    contents.attestations[1]["content"] = b64encode(f"{name} {b64encode(raw).decode()}\n".encode()).decode()
+
+
+def _cosignature_of_another_checkpoint(contents: Contents) -> None:
+    contents.attestations[1]["content"] = contents.attestations[0]["content"]
+
+
+def _attested_fork(contents: Contents) -> None:
+    ledger = Ledger(7)
+    ledger.key, ledger.witness = small_ledger().key, small_ledger().witness
+    for number in range(7):
+        ledger.write("incidents", "insert", dict([incident(number)]))
+    ledger.seal()
+    ledger.cosign(0)
+    contents.attestations[0]["note"] = ledger.notes[0][1]
+
+
+def _attestation_of_no_kind(contents: Contents) -> None:
+    contents.attestations[0]["kind"] = "oath"
+
+
+def _no_cosignature(contents: Contents) -> None:
+    contents.attestations[0]["content"] = b64encode(b"I saw it.\n").decode()
 
 
 def _uncanonical_line(contents: Contents) -> None:
@@ -197,11 +229,24 @@ BREAKS: dict[str, tuple[Callable[[Contents], None], int]] = {
 }
 """What is done to a bundle of the entries from a number on (up to 8 where that is not 0)."""
 
+ATTESTED_BREAKS: dict[str, Callable[[Contents], None]] = {
+    "forged-cosignature": _forged_cosignature,
+    "cosignature-of-another-checkpoint": _cosignature_of_another_checkpoint,
+    "attested-fork": _attested_fork,
+    "attestation-of-no-kind": _attestation_of_no_kind,
+    "cosignature-of-no-form": _no_cosignature,
+}
+"""What is done to a bundle with attestations."""
+
 
 def broken() -> Iterator[tuple[str, Contents]]:
     for name, (spoil, begin) in BREAKS.items():
         contents = small_ledger().bundle(begin, 8 if begin else None)
         spoil(contents)
+        yield name, contents
+    for name, change in ATTESTED_BREAKS.items():
+        contents = attested_ledger().bundle()
+        change(contents)
         yield name, contents
 
 

@@ -97,6 +97,8 @@ def test_an_outside_checkpoint_that_the_database_lacks_is_a_problem(sealed: Run,
         ["no-such-file.zip"],
         ["--live", "--from", "yesterday"],
         ["--live", "--key", "x"],
+        ["--live", "--witness", "x"],
+        [str(GOOD / "format-1-whole.zip"), "--witness", "x"],
     ],
 )
 def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]) -> None:
