@@ -74,6 +74,10 @@ _CHATTY = ("alembic", "uvicorn")
 """Libraries that tell of each step of theirs: what an operator needs to know of these, we say ourselves."""
 
 
+_TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
+"""Libraries whose details hold credentials: requests with all their headers, the token of a session among them."""
+
+
 def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     """Send structlog's and the standard library's records to `stream` as JSON lines."""
     shared: list[structlog.typing.Processor] = [
@@ -98,6 +102,8 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
