@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.s3_place import SCHEME, read_s3_place
+
 
 class SettingsError(ValueError):
     """One or more environment variables are missing or bad; the message names every one of them."""
@@ -34,9 +36,11 @@ def _broker_url(value: str) -> str:
     return value
 
 
-def _directory(value: str) -> str:
-    if "://" in value.removeprefix("file:///"):
-        msg = "must be a directory: a path, or file:/// with an absolute path"
+def _checkpoints_place(value: str) -> str:
+    if value.startswith(SCHEME):
+        read_s3_place(value)
+    elif "://" in value.removeprefix("file:///"):
+        msg = "must be a directory, as a path or file:/// with an absolute path, or s3://bucket/prefix"
         raise ValueError(msg)
     return value
 
@@ -55,7 +59,7 @@ class Settings(BaseSettings):
     broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
         default=None, description="Celery broker; unset: a queue in the database itself."
     )
-    checkpoints_url: Annotated[str, AfterValidator(_directory)] | None = Field(
+    checkpoints_url: Annotated[str, AfterValidator(_checkpoints_place)] | None = Field(
         default=None, description="Where checkpoints of the ledger go; unset: a directory below DATA_DIR."
     )
     policy_file: Path | None = Field(default=None, description="The company's policy; unset: the legal floor.")

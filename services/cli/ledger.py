@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from compliance.audit import note
+from compliance.checkpoint_stores import OutsideStoreError
 from compliance.ledger_keys import LedgerKeyError, rotate_key
-from compliance.ledger_outside import OutsideStoreError
 from compliance.ledger_reading import read_origin
 from compliance.ledger_runs import seal_waiting
 from compliance.ledger_verifier import Report, describe, verify_bundle

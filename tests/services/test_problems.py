@@ -48,7 +48,7 @@ NEVER_REACHES_HTTP = {
     "compliance.legal.UnknownArticleError": "a rule cites what the law's data lack: tests of the law fail",
     "compliance.ledger_bundle.LedgerRangeError": "what is asked for is cut to what is sealed",
     "compliance.ledger_keys.UntimelySignatureError": "the outside checkpoint is said to contradict the ledger",
-    "compliance.ledger_outside.OutsideStoreError": "the log and readiness say it; sealing goes on",
+    "compliance.checkpoint_stores.OutsideStoreError": "the log and readiness say it; sealing goes on",
     "compliance.ledger_verifier.BundleError": "verification turns it into a problem of its report",
     "compliance.listed_phones.BrokenListError": "the cached copy of the list is made anew",
     "compliance.merkle.ProofError": "verification turns it into a problem of its report",

@@ -14,7 +14,7 @@ from infra.logs import configure_logs
 from infra.settings import Settings
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
-from services.worker import make_worker_app
+from services.worker import make_worker, make_worker_app
 from tests.compliance.ledger_rows import write_entries
 from tests.conftest import NOON
 
@@ -75,6 +75,12 @@ def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(engine: Engine, dat
     assert sealed.size >= 3
     assert (tmp_path / "checkpoints" / "checkpoint.txt").read_text() == sealed.note
     assert "chmod 600" in logged.getvalue()
+
+
+def test_a_worker_keeps_its_place_for_checkpoints_which_remembers_what_failed(database: str, tmp_path: Path) -> None:
+    worker = make_worker(Settings(data_dir=tmp_path), database_url=database)
+
+    assert worker.ledger.store is worker.ledger.store
 
 
 class SlowJob:
