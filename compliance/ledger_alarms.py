@@ -11,7 +11,8 @@ from compliance.tables import incidents
 ARTICLE = "35"
 PERSON = "ledger"
 
-_LOCK = text("SELECT pg_advisory_xact_lock(7346211)")
+ONE_AT_A_TIME = 7_346_211
+_LOCK = text(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})")
 
 
 def open_once(

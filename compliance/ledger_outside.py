@@ -5,88 +5,36 @@ somewhere else, and is compared with the tree at each start and each sealing. On
 replaced: it stays, and the alarm with it, until somebody has looked and moved it away.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy import Connection
 
+from compliance.bounded_store import BoundedStore
+from compliance.checkpoint_stores import CheckpointDirectory, CheckpointStore
 from compliance.ledger_keys import PublicKey, verify_as_of_its_time
 from compliance.ledger_reading import StoredCheckpoint, latest_checkpoint, read_origin
 from compliance.ledger_tree import MissingHashError, root_at
-from compliance.shanghai import shanghai_day
 from compliance.signed_notes import Checkpoint, NoteError, read_checkpoint
+from infra.s3_place import SCHEME, read_s3_place
 
-NEWEST_NAME = "checkpoint.txt"
-KEYS_NAME = "keys.json"
-DAYS_NAME = "by-day"
 _DOCUMENT = "see 'A restored backup' in docs/ledger.md"
-_LONGEST_NOTE = 100_000
-
-
-class OutsideStoreError(RuntimeError):
-    """The outside checkpoints cannot be read or written; sealing goes on, and says so."""
-
-
-class CheckpointStore(Protocol):
-    """A place of its own for checkpoints. Writing is whole or not at all, and durable when it returns."""
-
-    def newest(self) -> str | None:
-        """Return the newest note, None if there is none; raise OutsideStoreError if it cannot be read."""
-
-    def put(self, note: str, *, sealed_at: datetime) -> None:
-        """Make this note the newest, and the last of its day in Shanghai."""
-
-    def put_keys(self, text: str) -> None:
-        """Keep a copy of the list of public keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointDirectory:
-    """Checkpoints in a directory: `checkpoint.txt`, the newest; below `by-day/` the last of each day, for ever."""
-
-    path: Path
-
-    def newest(self) -> str | None:
-        try:
-            with (self.path / NEWEST_NAME).open("rb") as file:
-                return file.read(_LONGEST_NOTE).decode(errors="replace")
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._trouble("read", error) from error
-
-    def put(self, note: str, *, sealed_at: datetime) -> None:
-        days = self.path / DAYS_NAME
-        try:
-            days.mkdir(parents=True, exist_ok=True)
-            _replace(days / f"{shanghai_day(sealed_at)}.txt", note)
-            _replace(self.path / NEWEST_NAME, note)
-        except OSError as error:
-            raise self._trouble("written", error) from error
-
-    def put_keys(self, text: str) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if not (self.path / KEYS_NAME).exists() or (self.path / KEYS_NAME).read_text() != text:
-                _replace(self.path / KEYS_NAME, text)
-        except OSError as error:
-            raise self._trouble("written", error) from error
-
-    def _trouble(self, done: str, error: OSError) -> OutsideStoreError:
-        return OutsideStoreError(
-            f"the outside checkpoints in {self.path} cannot be {done} ({type(error).__name__}): give the directory"
-            " to the user of the service, or name another in CHECKPOINTS_URL"
-        )
 
 
 def open_store(place: str | None, data_dir: Path) -> CheckpointStore:
-    """Return the place of outside checkpoints: a directory, as path or file:// URL; None: one below `data_dir`."""
-    return CheckpointDirectory(data_dir / "checkpoints" if place is None else Path(place.removeprefix("file://")))
+    """Return the place of outside checkpoints; keep it, since it remembers what it saw and what failed.
+
+    `place` is an s3:// URL, or a directory as path or file:// URL; None: one below `data_dir`.
+    """
+    if place is not None and place.startswith(SCHEME):
+        # boto3 takes a third of a second and 40 MB, which a process without a bucket need not spend.
+        from compliance.checkpoint_bucket import CheckpointBucket  # noqa: PLC0415
+
+        return BoundedStore(CheckpointBucket(read_s3_place(place)))
+    path = data_dir / "checkpoints" if place is None else Path(place.removeprefix("file://"))
+    return BoundedStore(CheckpointDirectory(path))
 
 
 class Finding(StrEnum):
@@ -145,18 +93,3 @@ def _compare_trees(connection: Connection, outside: Checkpoint, last: StoredChec
         f" {_DOCUMENT}"
     )
     return Contradiction(Finding.FORK, detail, outside.size)
-
-
-def _replace(path: Path, content: str) -> None:
-    """Put a file in its place whole, on disk before this returns."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from compliance.checkpoint_stores import CheckpointStore, OutsideStoreError
 from compliance.ledger_alarms import open_once
 from compliance.ledger_keys import DIRECTORY, LedgerKeyLostError, LedgerSigner, list_text, open_keys, read_public_keys
-from compliance.ledger_outside import CheckpointStore, Contradiction, OutsideStoreError, compare_outside
+from compliance.ledger_outside import Contradiction, compare_outside
 from compliance.ledger_reading import StoredCheckpoint, latest_checkpoint, read_origin
 from compliance.ledger_sealer import Sealed, seal
+from compliance.signed_notes import NoteError, read_checkpoint
 from infra.logs import logger
 
 log = logger(__name__)
@@ -48,9 +50,7 @@ def seal_waiting(ledger: Ledger) -> SealRun:
         LedgerKeyError: there is no usable key; everything waits until there is.
     """
     signer = open_signer(ledger)
-    contradiction, trouble = check_outside(ledger)
-    if contradiction is not None:
-        _tell(ledger, contradiction)
+    contradiction, trouble = check_and_tell(ledger)
     entries, rest = 0, None
     while True:
         with ledger.engine.begin() as connection:
@@ -68,15 +68,28 @@ def seal_waiting(ledger: Ledger) -> SealRun:
 
 
 def check_outside(ledger: Ledger) -> tuple[Contradiction | None, str | None]:
-    """Compare the newest outside checkpoint with the tree; return what contradicts it, and why it cannot be read."""
+    """Compare the newest outside checkpoint with the tree; return what contradicts it, and why it cannot be read.
+
+    While it cannot be read, the last that this process has seen is compared: a contradiction does not end because
+    nobody can ask.
+    """
+    trouble = None
     try:
         note = ledger.store.newest()
     except OutsideStoreError as error:
         log.warning("ledger_outside_unreadable", error=str(error))
-        return None, str(error)
+        note, trouble = error.last_note, str(error)
     keys = read_public_keys(ledger.data_dir)
     with ledger.engine.connect() as connection:
-        return compare_outside(connection, note, keys), None
+        return compare_outside(connection, note, keys), trouble
+
+
+def check_and_tell(ledger: Ledger) -> tuple[Contradiction | None, str | None]:
+    """Do what `check_outside` does; say loudly what contradicts the tree, and open an incident unless one is open."""
+    contradiction, trouble = check_outside(ledger)
+    if contradiction is not None:
+        _tell(ledger, contradiction)
+    return contradiction, trouble
 
 
 def open_signer(ledger: Ledger) -> LedgerSigner:
@@ -114,7 +127,7 @@ def _put(ledger: Ledger, newest: StoredCheckpoint | None) -> str | None:
     """Have the newest checkpoint and the public keys outside too; return why that cannot be done."""
     try:
         ledger.store.put_keys(list_text(read_public_keys(ledger.data_dir)))
-        if newest is not None and ledger.store.newest() != newest.note:
+        if newest is not None and _is_behind(ledger.store.newest(), newest):
             ledger.store.put(newest.note, sealed_at=newest.sealed_at)
     except OutsideStoreError as error:
         log.warning("ledger_outside_unwritable", error=str(error))
@@ -122,8 +135,21 @@ def _put(ledger: Ledger, newest: StoredCheckpoint | None) -> str | None:
     return None
 
 
+def _is_behind(outside: str | None, newest: StoredCheckpoint) -> bool:
+    """Say whether what lies outside is to be replaced: not if another process put a later one there meanwhile.
+
+    Nor if it cannot be read: the next comparison says so.
+    """
+    if outside is None:
+        return True
+    try:
+        size = read_checkpoint(outside.rpartition("\n\n")[0] + "\n").size
+    except NoteError:
+        return False
+    return size <= newest.size and outside != newest.note
+
+
 def _tell(ledger: Ledger, found: Contradiction) -> None:
-    """Say loudly that the ledger is contradicted, and open an incident unless one like it is open."""
     log.error("ledger_contradicted", finding=found.finding.value, detail=found.detail)
     details = {"detail": found.detail, "size": found.size}
     with ledger.engine.begin() as connection:

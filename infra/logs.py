@@ -77,6 +77,10 @@ _TELLING = ("httpcore2", "httpx2")
 """Libraries that tell the addresses they ask, passwords in them included; they warn only, at any level."""
 
 
+_TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
+"""Libraries whose details hold credentials: requests with all their headers, the token of a session among them."""
+
+
 def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     """Send structlog's and the standard library's records to `stream` as JSON lines."""
     shared: list[structlog.typing.Processor] = [
@@ -101,7 +105,7 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else logging.WARNING)
-    for name in _TELLING:
+    for name in (*_TELLING, *_TALKATIVE):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.s3_place import SCHEME, read_s3_place
+
 _VERIFIER_KEY = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}")
 
 Pair = TypeVar("Pair")
@@ -40,9 +42,11 @@ def _broker_url(value: str) -> str:
     return value
 
 
-def _directory(value: str) -> str:
-    if "://" in value.removeprefix("file:///"):
-        msg = "must be a directory: a path, or file:/// with an absolute path"
+def _checkpoints_place(value: str) -> str:
+    if value.startswith(SCHEME):
+        read_s3_place(value)
+    elif "://" in value.removeprefix("file:///"):
+        msg = "must be a directory, as a path or file:/// with an absolute path, or s3://bucket/prefix"
         raise ValueError(msg)
     return value
 
@@ -93,7 +97,7 @@ class Settings(BaseSettings):
     broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
         default=None, description="Celery broker; unset: a queue in the database itself."
     )
-    checkpoints_url: Annotated[str, AfterValidator(_directory)] | None = Field(
+    checkpoints_url: Annotated[str, AfterValidator(_checkpoints_place)] | None = Field(
         default=None, description="Where checkpoints of the ledger go; unset: a directory below DATA_DIR."
     )
     witness_url: Annotated[str, AfterValidator(_web_url)] | None = Field(

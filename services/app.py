@@ -35,7 +35,7 @@ from services.policy_file import read_policy_file
 from services.problem_table import fill_problem_table
 from services.problems import install_problem_handlers
 from services.routes import ROUTERS, methods_at
-from services.sealing import LedgerMeters, open_ledger
+from services.sealing import LedgerMeters, StartComparison, open_ledger
 from services.state import AppState
 from services.token_cache import TokenCache
 
@@ -111,8 +111,11 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
         await to_thread.run_sync(normalise, "13800138000")  # reads number ranges now, not in the first call
         spare_the_collector()
         state.check_queue.start()
+        comparison = StartComparison(state.ledger)
+        await to_thread.run_sync(comparison.start)
         log.info("serving", host=settings.host, port=settings.port)
         yield
+        await to_thread.run_sync(comparison.stop)
         state.check_queue.stop()
         state.engine.dispose()
 

@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.audit import note
+from compliance.checkpoint_stores import OutsideStoreError
 from compliance.ledger_alarms import PERSON, open_once
 from compliance.ledger_health import UNVERIFIED_INCIDENT, VERIFIED_KIND
 from compliance.ledger_keys import LedgerKeyError, read_public_keys
 from compliance.ledger_live import verify_live
-from compliance.ledger_outside import OutsideStoreError
 from compliance.ledger_runs import Ledger
 from compliance.ledger_verifier import Report
 from infra.logs import logger

@@ -12,13 +12,22 @@ from compliance.ledger_attestations import AttestationKind, attested_times
 from compliance.ledger_health import ALARM_AFTER, UNVERIFIED_INCIDENT, LedgerHealth, read_health
 from compliance.ledger_keys import LedgerKeyError, read_public_keys
 from compliance.ledger_outside import open_store
-from compliance.ledger_runs import Ledger, check_keys_are_kept, check_outside, open_signer, seal_waiting
+from compliance.ledger_runs import (
+    Ledger,
+    check_and_tell,
+    check_keys_are_kept,
+    check_outside,
+    open_signer,
+    seal_waiting,
+)
 from infra.clock import Clock
 from infra.logs import logger
 from infra.settings import Settings
 
 SEAL = "telesales.seal"
 SEAL_EVERY_SECONDS = 3.0
+COMPARE_AGAIN_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 1.0
 
 log = logger(__name__)
 
@@ -58,6 +67,51 @@ def sealing_beside(ledger: Ledger) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+class StartComparison:
+    """Compares the ledger with the outside at the start of a process, and goes on until that could be done once.
+
+    Checks depend on none of it, so the start waits a moment and no longer.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._tried = Event()
+        self._ended = Event()
+        self._thread = Thread(target=self._compare, name="start-comparison", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._tried.wait(_LONGEST_WAIT_SECONDS)
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(_LONGEST_WAIT_SECONDS)
+
+    def _compare(self) -> None:
+        done = False
+        while not done:
+            done = _compare_if_possible(self._ledger)
+            self._tried.set()
+            done = done or self._ended.wait(COMPARE_AGAIN_SECONDS)
+
+
+def _compare_if_possible(ledger: Ledger) -> bool:
+    """Compare the ledger with the outside and say what contradicts it, or what stands in the way; return if it was."""
+    try:
+        contradiction, reason = check_and_tell(ledger)
+    except (LedgerKeyError, SQLAlchemyError) as error:
+        contradiction, reason = None, type(error).__name__
+    except Exception:
+        # Whatever it is, the checks beside which this runs have no part in it.
+        log.exception("ledger_not_compared")
+        return False
+    if reason is not None:
+        log.error("ledger_not_compared", reason=reason)
+    elif contradiction is None:
+        log.info("ledger_compared")
+    return reason is None
 
 
 def ledger_problems(ledger: Ledger, health: LedgerHealth) -> list[str]:

@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance import block_raises, do_not_call_imports, scrub_jobs
+from compliance.checkpoint_stores import CheckpointStore
 from compliance.ledger_outside import open_store
 from compliance.ledger_runs import Ledger
 from compliance.list_rows import UnreadableListError
@@ -67,14 +68,17 @@ log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a worker process works with. `owns_broker` says that the broker's messages are rows of the database."""
+    """What a worker process works with. `owns_broker` says that the broker's messages are rows of the database.
+
+    `checkpoints` None means a directory below `data_dir`.
+    """
 
     engine: Engine
     clock: Clock
     data_dir: Path
     owns_broker: bool
     runners: Mapping[str, Runner]
-    checkpoints_url: str | None = None
+    checkpoints: CheckpointStore | None = None
     attesters: Attesters = NOBODY
 
     @property
@@ -84,7 +88,7 @@ class Worker:
 
     @property
     def ledger(self) -> Ledger:
-        store = open_store(self.checkpoints_url, self.data_dir)
+        store = self.checkpoints or open_store(None, self.data_dir)
         return Ledger(engine=self.engine, clock=self.clock, data_dir=self.data_dir, store=store)
 
     @property

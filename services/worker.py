@@ -8,6 +8,7 @@ from celery import Celery
 from celery.schedules import crontab
 from celery.signals import worker_process_init
 
+from compliance.ledger_outside import open_store
 from compliance.prefix_cache import keep_prefix_tables
 from infra.celery_app import make_celery, uses_database
 from infra.clock import clock_with_offset
@@ -45,7 +46,7 @@ def make_worker(settings: Settings, *, database_url: str, attesters: Attesters) 
         data_dir=settings.data_dir,
         owns_broker=uses_database(settings.broker_url or database_url),
         runners=RUNNERS,
-        checkpoints_url=settings.checkpoints_url,
+        checkpoints=open_store(settings.checkpoints_url, settings.data_dir),
         attesters=attesters,
     )
 

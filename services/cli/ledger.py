@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from compliance.audit import note
+from compliance.checkpoint_stores import OutsideStoreError
 from compliance.cosignatures import read_witness_key
 from compliance.ledger_keys import LedgerKeyError, rotate_key
-from compliance.ledger_outside import OutsideStoreError
 from compliance.ledger_reading import read_origin
 from compliance.ledger_runs import check_keys_are_kept, seal_waiting
 from compliance.ledger_verifier import Report, describe, verify_bundle

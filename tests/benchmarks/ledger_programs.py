@@ -17,7 +17,7 @@ from time import perf_counter
 
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
-from compliance.ledger_outside import CheckpointDirectory
+from compliance.checkpoint_stores import CheckpointDirectory
 from compliance.ledger_runs import Ledger, seal_waiting
 from infra.clock import clock_with_offset
 from infra.database import make_engine

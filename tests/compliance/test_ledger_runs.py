@@ -11,11 +11,12 @@ from sqlalchemy import Engine, text
 from compliance.incidents import IncidentFilter, list_incidents
 from compliance.ledger_health import read_health
 from compliance.ledger_keys import DIRECTORY, LedgerKeyExposedError, LedgerKeyLostError, read_public_keys, rotate_key
-from compliance.ledger_outside import CheckpointDirectory, Finding
+from compliance.ledger_outside import Finding, open_store
 from compliance.ledger_reading import latest_checkpoint, read_origin
 from compliance.ledger_runs import Ledger, SealRun, check_outside, seal_waiting
 from compliance.ledger_sealer import MOST_ENTRIES
 from compliance.signed_notes import read_checkpoint
+from tests.compliance.checkpoint_places import Outside
 from tests.compliance.ledger_rows import cover_checks, one_key, seal_all, write_checks, write_entries
 from tests.conftest import NOON, SettableClock
 
@@ -23,8 +24,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def ledger(engine: Engine, clock: SettableClock, tmp_path: Path) -> Ledger:
-    return Ledger(engine, clock, tmp_path / "data", CheckpointDirectory(tmp_path / "outside"))
+def ledger(engine: Engine, clock: SettableClock, tmp_path: Path, outside: Outside) -> Ledger:
+    return Ledger(engine, clock, tmp_path / "data", open_store(outside.url, tmp_path / "data"))
 
 
 def seal(ledger: Ledger, entries: int = 3) -> SealRun:
@@ -45,7 +46,7 @@ def cut(ledger: Ledger, size: int) -> None:
         owner.execute(text("DELETE FROM ledger_leaves WHERE entry >= :size"), {"size": size})
 
 
-def outside(ledger: Ledger) -> str:
+def newest_outside(ledger: Ledger) -> str:
     found = ledger.store.newest()
     assert found is not None
     return found
@@ -56,34 +57,33 @@ def kinds(ledger: Ledger) -> list[str]:
         return [one.kind for one in list_incidents(connection, IncidentFilter(), before=None, limit=10)]
 
 
-def test_after_a_sealing_the_outside_has_the_newest_checkpoint_and_the_keys(ledger: Ledger, tmp_path: Path) -> None:
+def test_after_a_sealing_the_outside_has_the_newest_checkpoint_and_the_keys(ledger: Ledger, outside: Outside) -> None:
     done = seal(ledger)
 
     assert done.checkpoint is not None
     assert (done.entries, done.contradiction, done.trouble) == (3, None, None)
-    assert outside(ledger) == done.checkpoint.note
-    files = {str(path.relative_to(tmp_path / "outside")) for path in (tmp_path / "outside").rglob("*.*")}
-    assert files == {"checkpoint.txt", "by-day/2026-11-23.txt", "keys.json"}
+    assert newest_outside(ledger) == done.checkpoint.note
+    assert outside.names() == {"checkpoint.txt", "by-day/2026-11-23.txt", "keys.json"}
     key_list = ledger.data_dir / DIRECTORY / "keys.json"
-    assert (tmp_path / "outside" / "keys.json").read_text() == key_list.read_text()
+    assert outside.read("keys.json") == key_list.read_text()
 
 
-def test_each_day_keeps_its_last_checkpoint(ledger: Ledger, clock: SettableClock, tmp_path: Path) -> None:
+def test_each_day_keeps_its_last_checkpoint(ledger: Ledger, clock: SettableClock, outside: Outside) -> None:
     notes = [seal(ledger).checkpoint, seal(ledger).checkpoint]
     clock.advance(DAY)
     notes.append(seal(ledger).checkpoint)
 
-    days = sorted((tmp_path / "outside" / "by-day").iterdir())
+    days = sorted(name for name in outside.names() if name.startswith("by-day/"))
 
-    assert [path.name for path in days] == ["2026-11-23.txt", "2026-11-24.txt"]
-    assert [path.read_text() for path in days] == [one.note for one in notes[1:] if one is not None]
+    assert days == ["by-day/2026-11-23.txt", "by-day/2026-11-24.txt"]
+    assert [outside.read(name) for name in days] == [one.note for one in notes[1:] if one is not None]
 
 
 def test_many_entries_are_sealed_in_one_run(ledger: Ledger) -> None:
     done = seal(ledger, MOST_ENTRIES + 5)
 
     assert done.entries == MOST_ENTRIES + 5
-    assert read_checkpoint(outside(ledger).rpartition("\n\n")[0] + "\n").size == MOST_ENTRIES + 5
+    assert read_checkpoint(newest_outside(ledger).rpartition("\n\n")[0] + "\n").size == MOST_ENTRIES + 5
 
 
 def test_a_restored_backup_is_found_and_said_once_while_sealing_goes_on(ledger: Ledger) -> None:
@@ -99,7 +99,7 @@ def test_a_restored_backup_is_found_and_said_once_while_sealing_goes_on(ledger: 
     assert "3 sealed entries, and 10 were signed" in done.contradiction.detail
     assert min(done.entries, again.entries) >= 1
     assert kinds(ledger) == ["ledger_rolled_back"]
-    assert outside(ledger) == newest.note
+    assert newest_outside(ledger) == newest.note
 
 
 def test_a_log_that_went_on_from_a_backup_is_a_fork_for_ever(ledger: Ledger) -> None:
@@ -113,16 +113,17 @@ def test_a_log_that_went_on_from_a_backup_is_a_fork_for_ever(ledger: Ledger) -> 
     findings = [one.contradiction.finding for one in done if one.contradiction is not None]
     assert findings == [Finding.ROLLED_BACK, Finding.FORK, Finding.FORK]
     assert sorted(kinds(ledger)) == ["ledger_fork", "ledger_rolled_back"]
-    assert outside(ledger) == newest.note
+    assert newest_outside(ledger) == newest.note
 
 
-def test_a_checkpoint_moved_away_by_hand_ends_the_alarm(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_checkpoint_moved_away_by_hand_ends_the_alarm(ledger: Ledger, outside: Outside) -> None:
     seal(ledger)
     seal(ledger)
     cut(ledger, 3)
     assert check_outside(ledger)[0] is not None
 
-    (tmp_path / "outside" / "checkpoint.txt").rename(tmp_path / "kept-as-evidence.txt")
+    outside.write("kept-as-evidence.txt", outside.read("checkpoint.txt"))
+    outside.remove("checkpoint.txt")
 
     assert seal(ledger).contradiction is None
     assert check_outside(ledger) == (None, None)
@@ -148,19 +149,18 @@ def test_rewritten_entries_are_a_fork(ledger: Ledger, engine: Engine) -> None:
     "spoil", [lambda note: note[:-20], lambda note: note[:0], lambda note: note.replace("sealed", "x")]
 )
 def test_an_outside_checkpoint_that_cannot_be_trusted_is_said_and_kept(
-    ledger: Ledger, tmp_path: Path, spoil: Callable[[str], str]
+    ledger: Ledger, outside: Outside, spoil: Callable[[str], str]
 ) -> None:
     seal(ledger)
-    path = tmp_path / "outside" / "checkpoint.txt"
-    spoilt = spoil(path.read_text())
-    path.write_text(spoilt)
+    spoilt = spoil(outside.read("checkpoint.txt"))
+    outside.write("checkpoint.txt", spoilt)
 
     done = seal(ledger)
 
     assert done.contradiction is not None
     assert done.contradiction.finding is Finding.UNREADABLE
     assert kinds(ledger) == ["ledger_checkpoint_unreadable"]
-    assert path.read_text() == spoilt
+    assert outside.read("checkpoint.txt") == spoilt
 
 
 def test_a_checkpoint_of_another_ledger_is_a_fork(ledger: Ledger, engine: Engine) -> None:
@@ -177,22 +177,21 @@ def test_a_checkpoint_of_another_ledger_is_a_fork(ledger: Ledger, engine: Engine
     assert origin in found.detail
 
 
-def test_an_outside_that_is_behind_is_brought_up_to_date(ledger: Ledger, tmp_path: Path) -> None:
+def test_an_outside_that_is_behind_is_brought_up_to_date(ledger: Ledger, outside: Outside) -> None:
     early = seal(ledger)
-    path = tmp_path / "outside" / "checkpoint.txt"
     late = seal(ledger)
     assert early.checkpoint is not None
     assert late.checkpoint is not None
-    path.write_text(early.checkpoint.note)
+    outside.write("checkpoint.txt", early.checkpoint.note)
 
     done = seal_waiting(ledger)
 
     assert (done.entries, done.contradiction) == (0, None)
-    assert path.read_text() == late.checkpoint.note
+    assert outside.read("checkpoint.txt") == late.checkpoint.note
 
 
-def test_an_outside_that_cannot_be_written_does_not_hold_up_sealing(ledger: Ledger, tmp_path: Path) -> None:
-    (tmp_path / "outside").write_text("in the way")
+def test_an_outside_that_cannot_be_written_does_not_hold_up_sealing(ledger: Ledger, outside: Outside) -> None:
+    outside.take_away()
 
     done = seal(ledger)
 

@@ -127,6 +127,15 @@ def test_a_token_is_hidden_in_any_text(lines: Lines) -> None:
     assert lines()[0]["event"] == "refused [hidden], twice"
 
 
+@pytest.mark.parametrize("library", ["botocore.auth", "botocore.endpoint", "boto3.resources", "urllib3.connectionpool"])
+def test_libraries_that_tell_of_credentials_tell_of_trouble_alone(lines: Lines, library: str) -> None:
+    logging.getLogger(library).debug("x-amz-security-token: hidden")
+    logging.getLogger(library).info("hidden")
+    logging.getLogger(library).warning("seen")
+
+    assert [line["event"] for line in lines()] == ["seen"]
+
+
 def test_a_traceback_keeps_its_place_and_loses_its_number(lines: Lines) -> None:
     try:
         int(f"+86 {PHONE[:3]} {PHONE[3:]} x")

@@ -62,6 +62,9 @@ def test_names_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch, name: str) 
         pytest.param("TIMESTAMP_ROOTS", "/etc/roots.pem", id="roots without their authority"),
         pytest.param("DEMO_CLOCK", "2027-01-02T03:04:05", id="no offset"),
         pytest.param("DEMO_CLOCK", "noon", id="no instant"),
+        pytest.param("CHECKPOINTS_URL", "gs://evidence", id="another kind of place"),
+        pytest.param("CHECKPOINTS_URL", "s3://key:secret@evidence", id="credentials in a URL"),
+        pytest.param("CHECKPOINTS_URL", "s3://evidence?endpoint=store:9000", id="an endpoint without scheme"),
         pytest.param("LOG_LEVEL", "LOUD", id="unknown level"),
         pytest.param("UPLOAD_LIMIT_BYTES", "1023", id="limit too small"),
         pytest.param("CLOCK_OFFSET_MS", "soon", id="offset in words"),
@@ -146,6 +149,15 @@ def test_every_spelling_of_a_postgresql_url_is_taken(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DATABASE_URL", url)
 
     assert read_settings().database_url == url
+
+
+@pytest.mark.parametrize(
+    "place", ["/srv/x", "x", "file:///srv/x", "s3://evidence/x?endpoint=http://[::1]:9000&region=r"]
+)
+def test_checkpoints_go_to_a_directory_or_a_bucket(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("CHECKPOINTS_URL", place)
+
+    assert read_settings().checkpoints_url == place
 
 
 def test_the_demo_clock_is_an_instant_whatever_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
+from compliance.checkpoint_stores import CheckpointDirectory
 from compliance.ledger_health import read_health
-from compliance.ledger_outside import CheckpointDirectory
 from compliance.ledger_runs import Ledger, seal_waiting
 from infra.logs import configure_logs
 from services.ledger_nightly import verify_and_record, verify_if_possible

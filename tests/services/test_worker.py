@@ -14,11 +14,11 @@ from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.logs import configure_logs
 from infra.settings import Settings
-from services.attesting import ATTEST
+from services.attesting import ATTEST, NOBODY
 from services.ledger_nightly import VERIFY
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
-from services.worker import make_worker_app
+from services.worker import make_worker, make_worker_app
 from tests.compliance.ledger_rows import write_entries
 from tests.conftest import NOON
 
@@ -94,6 +94,12 @@ def test_the_ledger_is_verified_by_night_in_shanghai(engine: Engine, database: s
     with engine.connect() as connection:
         noted = connection.execute(text("SELECT details FROM audit_events WHERE kind = 'ledger_verified'")).scalar_one()
     assert noted["entries"] >= 3
+
+
+def test_a_worker_keeps_its_place_for_checkpoints_which_remembers_what_failed(database: str, tmp_path: Path) -> None:
+    worker = make_worker(Settings(data_dir=tmp_path), database_url=database, attesters=NOBODY)
+
+    assert worker.ledger.store is worker.ledger.store
 
 
 class SlowJob:

@@ -113,7 +113,7 @@ def test_bad_usage_is_2(arguments: list[str]) -> None:
 
 
 def test_another_kind_of_place_is_bad_usage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHECKPOINTS_URL", "s3://bucket")
+    monkeypatch.setenv("CHECKPOINTS_URL", "gs://bucket")
 
     status, _, said = ledger("seal")
 
