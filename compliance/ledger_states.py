@@ -40,7 +40,8 @@ _NOTHING = (
     " WHERE false"
 )
 _SOURCES = text("""
-SELECT e.source, l.entry, e.recorded_at, e.kind, e.keys, e.digests, e.salts
+SELECT e.source, l.entry,
+       CASE WHEN e.recorded_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.recorded_at END, e.kind, e.keys, e.digests, e.salts
   FROM ledger_entries e LEFT JOIN ledger_leaves l ON l.source = e.source
  WHERE l.entry IS NULL OR l.entry >= :begin
  ORDER BY l.entry NULLS LAST, e.source
