@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from compliance.ledger_lines import instant_text
 from compliance.ledger_reading import CoveredTable, StoredCheckpoint, covered_tables, read_origin
-from compliance.ledger_states import RowState, Wanted, read_states
+from compliance.ledger_states import RowState, Wanted, as_first_left, read_states
 from compliance.ledger_tree_check import TreeCheck
 from compliance.ledger_verifier import BundleError, Key, Note, Report, check_note, read_key, read_note
 from compliance.ledger_verifier import library as signature_library
@@ -15,10 +15,10 @@ from compliance.merkle import Range
 
 _AT_ONCE = 2000
 
-# An instant that no datetime can be is read as none: what was tampered with is reported, and ends no verification.
+# No instant is read that no datetime can be: what was tampered with is reported, and ends no verification.
 _CHECKPOINTS = text("""
 SELECT size, root, note, key_id,
-       CASE WHEN sealed_at BETWEEN '0001-01-02' AND '9999-12-30' THEN sealed_at END AS sealed_at,
+       greatest(least(sealed_at, '9999-12-30'), '1000-01-01') AS sealed_at,
        horizon, cluster, checks_through, checks_after
   FROM ledger_checkpoints
  WHERE :is_whole OR size > :begin AND size <= :end
@@ -75,11 +75,15 @@ def verify_live(
         tree.check_strays(size)
     _check_unnumbered(connection, report, checkpoint, is_explained=checked.is_newer_broken)
     wanted = Wanted(leaves.begin, leaves.end, with_unknown=is_whole)
-    for state in read_states(connection, _tables_there(connection), wanted, checkpoint):
+    tables = _tables_there(connection)
+    never_changing = _Unchanged(connection, report, tables)
+    for state in read_states(connection, tables, wanted, checkpoint):
         if is_whole or (
             state.latest is not None and state.latest.entry is not None and state.latest.entry < leaves.end
         ):
             _judge(state, report, tree.bad)
+            never_changing.add(state)
+    never_changing.judge()
     report.problems.sort(key=lambda one: (one.entry is None, one.entry or 0, one.table or "", one.key or "", one.what))
     return report
 
@@ -123,8 +127,9 @@ class _Checkpoints:
             self.is_newer_broken = note is None
             if note is None:
                 continue
-            if note.sealed_at < last:
-                self._report.add("checkpoint", f"the checkpoint of {note.size} entries is older than the one before it")
+            if note.sealed_at < last or _reaches_less(stored, self.newest):
+                message = f"the checkpoint of {note.size} entries is older than the one before it, or reaches less far"
+                self._report.add("checkpoint", message)
             last, self.newest, self.roots[note.size] = note.sealed_at, stored, note.root
 
     def _good_note(self, stored: StoredCheckpoint) -> Note | None:
@@ -134,9 +139,7 @@ class _Checkpoints:
         if note is None:
             return None
         said = (note.size, note.root, note.sealed_at, note.signatures[0][1][:4].hex())
-        # What only looks like an instant is one that the database cannot hold, either.
-        at = "" if stored.sealed_at is None else instant_text(stored.sealed_at)
-        if said == (stored.size, stored.root, at, stored.key_id):
+        if said == (stored.size, stored.root, instant_text(stored.sealed_at), stored.key_id):
             return note
         self._report.add("checkpoint", f"{where} is stored with a size, root, time or key that its note does not have")
         return None
@@ -170,7 +173,17 @@ class _Checkpoints:
             elif note.size <= size and self.roots.setdefault(note.size, note.root) != note.root:
                 self._report.add("checkpoint", f"{where} outside the database has another root")
             elif is_whole and note.size not in self._stored:
-                self._report.add("checkpoint", f"{where}, which lies outside, is not in the database: it was taken away")
+                self._report.add(
+                    "checkpoint", f"{where}, which lies outside, is not in the database: it was taken away"
+                )
+
+
+def _reaches_less(stored: StoredCheckpoint, before: StoredCheckpoint | None) -> bool:
+    """Return whether the sealer was set back, to look again at what it had sealed."""
+    if before is None or stored.cluster != before.cluster:
+        return False
+    checks, earlier = ((one.checks_through, one.checks_after) for one in (stored, before))
+    return stored.horizon < before.horizon or checks < earlier
 
 
 def _check_unnumbered(
@@ -207,6 +220,35 @@ def _is_there(connection: Connection, table: CoveredTable) -> bool:
     asked = {"table": table.table, "columns": [*table.key_columns, *table.columns]}
     found: bool = connection.execute(_THERE, asked).scalar_one()
     return found
+
+
+class _Unchanged:
+    """Judges rows that never change, and that were sealed in more than one range.
+
+    After a restore into another cluster the sealer seals all of them anew. Who sets it back by hand, to have an edited
+    row sealed as it is now, must not get away with that: the first entry counts as much as the latest.
+    """
+
+    def __init__(self, connection: Connection, report: Report, tables: Sequence[CoveredTable]) -> None:
+        self._connection, self._report = connection, report
+        self._tables = {one.table for one in tables if one.mode == "ranges"}
+        self._waiting: list[RowState] = []
+
+    def add(self, state: RowState) -> None:
+        if state.first is not None and state.table in self._tables and state.is_as_left:
+            self._waiting.append(state)
+            if len(self._waiting) == _AT_ONCE:
+                self.judge()
+
+    def judge(self) -> None:
+        """Report those of which the first entry says something else."""
+        if not self._waiting:
+            return
+        for state, is_same in zip(self._waiting, as_first_left(self._connection, self._waiting), strict=True):
+            if not is_same:
+                message = "the row was changed after it was first sealed, and sealed again as it is now"
+                self._report.add("row_changed", message, entry=state.first, place=(state.table, state.key))
+        self._waiting.clear()
 
 
 def _judge(state: RowState, report: Report, bad: set[int]) -> None:

@@ -1,7 +1,7 @@
 """Edits of evidence as the database's superuser makes them, drawn from a seed, each with what must be named.
 
-An edit is tried in a transaction that its caller rolls back. What a constraint refuses was no edit, and another value is
-tried: whoever edits wants a database that still works.
+An edit is tried in a transaction that its caller rolls back. What a constraint refuses was no edit, and another value
+is tried: whoever edits wants a database that still works.
 """
 
 import random
@@ -62,7 +62,8 @@ SELECT conrelid::regclass::text FROM pg_constraint
  WHERE contype = 'f' AND confrelid = CAST(:name AS regclass) AND conrelid <> confrelid
 """)
 _LATEST = text("""
-SELECT split_part(e.kind, '.', 1), k, max(l.entry) FROM ledger_leaves l JOIN ledger_entries e USING (source), unnest(e.keys) k
+SELECT split_part(e.kind, '.', 1), k, max(l.entry)
+  FROM ledger_leaves l JOIN ledger_entries e USING (source) CROSS JOIN LATERAL unnest(e.keys) k
  GROUP BY 1, 2
 """)
 
@@ -165,10 +166,11 @@ class Editor:
         _let_write(connection, table)
         is_null = f"SELECT {column.name} IS NULL FROM {table.name} WHERE ctid = :ctid"  # noqa: S608 - our names
         at = {"ctid": row.ctid}
+        returned = self._key_of(table)
         for value in self._others(column, is_null=connection.execute(text(is_null), at).scalar_one()):
             statement = (
                 f"UPDATE {table.name} SET {column.name} = {value} WHERE ctid = :ctid"  # noqa: S608 - our names
-                f" AND CAST({value} AS text) IS DISTINCT FROM CAST({column.name} AS text) RETURNING {self._key_of(table)}"
+                f" AND CAST({value} AS text) IS DISTINCT FROM CAST({column.name} AS text) RETURNING {returned}"
             )
             if (key := self._tried(connection, statement, at)) is not None:
                 return self._moved(table, [(row, key[0])])
@@ -268,7 +270,9 @@ def _let_write(connection: Connection, table: Covered) -> None:
 
 def _column(row: Row[tuple[str, str, bool, bool, bool, str | None]]) -> Column:
     name, type_, is_required, is_unique, is_generated, checks = row
-    return Column(name, type_, is_required, is_unique, is_generated, tuple(re.findall(r"'([^']*)'::text", checks or "")))
+    return Column(
+        name, type_, is_required, is_unique, is_generated, tuple(re.findall(r"'([^']*)'::text", checks or ""))
+    )
 
 
 def _key(secret: bytes, parts: Sequence[str], *, hides_key: bool) -> str:

@@ -11,11 +11,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, text
 
+from compliance.ledger_bundle import write_bundle
 from compliance.ledger_keys import read_public_keys
 from compliance.ledger_live import verify_live
 from compliance.ledger_outside import CheckpointDirectory
 from compliance.ledger_runs import Ledger, SealRun, seal_waiting
-from compliance.ledger_verifier import Problem, Report
+from compliance.ledger_verifier import Problem, Report, verify_bundle
 from infra.application_role import application_url
 from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
@@ -48,9 +49,7 @@ class Firm:
     def client(self, role: str, person: str | None = None) -> TestClient:
         """Return a client with a new token of `person`, None: one named like the role."""
         with self.ledger.engine.begin() as connection:
-            token = create_token(
-                connection, token_id=new_id(), role=Role(role), owner=person or role, now=self.clock()
-            )
+            token = create_token(connection, token_id=new_id(), role=Role(role), owner=person or role, now=self.clock())
         made = TestClient(self.app, raise_server_exceptions=False)
         made.portal = self.running.portal
         made.headers["Authorization"] = f"Bearer {token}"
@@ -68,6 +67,11 @@ class Firm:
 
     def verified_in(self, connection: Connection, outside: list[str] | None = None) -> Report:
         return verify_live(connection, keys=self.keys(), outside=outside or [])
+
+    def bundled_in(self, connection: Connection, path: Path) -> Report:
+        """Verify the bundle of the whole ledger, written to `path`."""
+        write_bundle(connection, path, begin=0, end=None, keys=self.keys(), now=self.clock())
+        return verify_bundle(path)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -48,7 +48,9 @@ class LedgerEditor:
 
     @classmethod
     def over(cls, connection: Connection, seed: int) -> "LedgerEditor":
-        entries = tuple(Written(number, source, kind, tuple(keys)) for number, source, kind, keys in connection.execute(_ENTRIES))
+        entries = tuple(
+            Written(number, source, kind, tuple(keys)) for number, source, kind, keys in connection.execute(_ENTRIES)
+        )
         sizes = connection.execute(text("SELECT size FROM ledger_checkpoints ORDER BY size")).scalars()
         tiles = connection.execute(text("SELECT count(*) FROM ledger_tiles")).scalar_one()
         return cls(random.Random(seed), entries, tuple(sizes), tiles)
@@ -64,17 +66,25 @@ class LedgerEditor:
         values = {
             "recorded_at": ["recorded_at + interval '1 microsecond'", "recorded_at - interval '1 day'", "'infinity'"],
             "kind": ["kind || 's'", f"'{other.kind}'", f"'{one.table}.delete'", "''", "'保险🚫.insert'"],
-            "keys": ["keys || CAST('x' AS text)", "keys[2:]", f"ARRAY['{other.keys[0]}']", "ARRAY[NULL]", "ARRAY[keys]"],
+            "keys": [
+                "keys || CAST('x' AS text)",
+                "keys[2:]",
+                f"ARRAY['{other.keys[0]}']",
+                "ARRAY[NULL]",
+                "ARRAY[keys]",
+            ],
             "digests": [_FLIP.format("digests", self.chance.randrange(32)), "substr(digests, 2)", "digests || digests"],
         }
         column = self.chance.choice(list(values))
-        value = self.chance.choice([its for its in values[column] if its not in {f"'{one.kind}'"}])
+        value = self.chance.choice([its for its in values[column] if its != f"'{one.kind}'"])
         connection.execute(
             text(f"UPDATE ledger_entries SET {column} = {value} WHERE source = :source"),  # noqa: S608 - our names
             {"source": one.source},
         )
         places = one.places | {(other.table, key) for key in (*one.keys, *other.keys)} | {(one.table, other.keys[0])}
-        strange = {(table, key) for table in (one.table, f"{one.table}s", "", "保险🚫") for key in (*one.keys, "x", "", None)}
+        strange = {
+            (table, key) for table in (one.table, f"{one.table}s", "", "保险🚫") for key in (*one.keys, "x", "", None)
+        }
         return Touched(entries={one.number}, places=places | strange)  # type: ignore[arg-type]  # a key may be none
 
     def salt(self, connection: Connection) -> Touched:
@@ -158,7 +168,10 @@ class LedgerEditor:
         one = self.chance.choice(self.entries)
         number = self.chance.choice([-1 - one.number, self.size, self.size + 77, 1 << 60])
         connection.execute(
-            text("INSERT INTO ledger_leaves SELECT :number, source + 1000000, leaf FROM ledger_leaves WHERE entry = :entry"),
+            text(
+                "INSERT INTO ledger_leaves SELECT :number, source + 1000000, leaf FROM ledger_leaves"
+                " WHERE entry = :entry"
+            ),
             {"number": number, "entry": one.number},
         )
         return Touched(words=("numbered beyond",))
@@ -200,7 +213,13 @@ class LedgerEditor:
         values = {
             "size": ["size + 1", "size - 1", "size + 1000", "-size", "0"],
             "root": [_FLIP.format("root", self.chance.randrange(32)), "''", "root || root"],
-            "note": ["replace(note, 'sealed 2026', 'sealed 2027')", "note || ' '", "''", "left(note, -9)", "note || note"],
+            "note": [
+                "replace(note, 'sealed 2026', 'sealed 2027')",
+                "note || ' '",
+                "''",
+                "left(note, -9)",
+                "note || note",
+            ],
             "key_id": ["''", "reverse(key_id)"],
             "sealed_at": ["sealed_at + interval '1 microsecond'", "'-infinity'"],
         }
@@ -230,7 +249,10 @@ class LedgerEditor:
         return Touched(words=(f"of {size} entries", "numbered beyond"))
 
     def copied_checkpoint(self, connection: Connection) -> Touched:
-        size, fresh = self.chance.choice(self.sizes), self.chance.choice([-1, 0, 5, self.size - 1, self.size + 1, 1 << 60])
+        size, fresh = (
+            self.chance.choice(self.sizes),
+            self.chance.choice([-1, 0, 5, self.size - 1, self.size + 1, 1 << 60]),
+        )
         columns = "root, note, key_id, sealed_at, horizon, cluster, checks_through, checks_after"
         connection.execute(
             text(

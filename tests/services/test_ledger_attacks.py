@@ -1,16 +1,16 @@
 """A thousand single edits as the database's superuser, past every trigger: each is named, and nothing else is."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from compliance.ledger_tables import NOT_COVERED_COLUMNS
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.migrations.ledger_coverage import COVERAGE
 from tests.ledger_edits import CHANGES, COPIES, DELETIONS, SWAPS, Editor
-from tests.ledger_own_edits import LedgerEditor
 from tests.ledger_evidence import Firm, new_firm, told, write_evidence
+from tests.ledger_own_edits import LedgerEditor
 
 TABLES = [one.table for one in COVERAGE]
 
@@ -46,6 +46,21 @@ def test_every_edit_of_a_covered_table_is_named_and_nothing_else_is(firm: Firm, 
 
     assert wrongs == []
     assert told(firm.verified()) == []
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_bundle_names_edited_rows_as_the_live_database_does(firm: Firm, tmp_path: Path, name: str) -> None:
+    with firm.snapshot() as connection:
+        editor = Editor.over(connection, seed=sum(map(ord, name)) + 1)
+        table = editor.tables[name]
+    wrongs = []
+    for number, edit in enumerate((editor.change, editor.change, editor.delete, editor.copy, editor.swap)):
+        with firm.snapshot() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            touched = edit(connection, table, number)
+            wrongs += touched.wrongs(firm.bundled_in(connection, tmp_path / "b.zip").problems)
+
+    assert wrongs == []
 
 
 LEDGER_EDITS = {
