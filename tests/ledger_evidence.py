@@ -1,15 +1,17 @@
 """Evidence of every kind, written over HTTP by the role that the product works as, and sealed."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, make_url, text
 
 from compliance.ledger_bundle import write_bundle
 from compliance.ledger_keys import read_public_keys
@@ -97,23 +99,54 @@ def _told(one: Problem) -> Found:
     return one.entry, one.table, one.key, one.what
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A database with evidence that nobody is connected to, and the directory of its keys and outside checkpoints."""
+
+    database: str
+    directory: Path
+    at: datetime
+
+
 @contextmanager
-def new_firm(server: EmbeddedPostgres, template: str, directory: Path) -> Iterator[Firm]:
-    """Run the application at noon on an empty database of its own."""
-    with fresh_database(server, template) as url, opened_firm(url, directory) as firm:
+def kept_firm(server: EmbeddedPostgres, template: str, directory: Path) -> Iterator[Kept]:
+    """Write evidence of every kind into a database of its own, for others to copy."""
+    with fresh_database(server, template) as url:
+        with opened_firm(url, directory, NOON) as firm:
+            write_evidence(firm)
+            kept = Kept(make_url(url).database or "", directory, firm.clock())
+        leave(server, kept.database)
+        yield kept
+
+
+def leave(server: EmbeddedPostgres, database: str) -> None:
+    """End what is still connected to a database, so that it can be copied: the queue of checks stays for a while."""
+    engine = make_engine(server.url("postgres"), application_name="tests")
+    ending = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with engine.begin() as connection:
+        connection.execute(ending, {"name": database})
+    engine.dispose()
+
+
+@contextmanager
+def copied_firm(server: EmbeddedPostgres, kept: Kept, directory: Path) -> Iterator[Firm]:
+    """Run the application on a copy of a kept database, with copies of its files."""
+    shutil.copytree(kept.directory, directory, dirs_exist_ok=True)
+    with fresh_database(server, kept.database) as url, opened_firm(url, directory, kept.at) as firm:
         yield firm
 
 
 @contextmanager
-def opened_firm(url: str, directory: Path, clock: SettableClock | None = None) -> Iterator[Firm]:
+def opened_firm(url: str, directory: Path, at: datetime) -> Iterator[Firm]:
     """Run the application on a database, with `data` and `outside` below `directory`."""
-    clock = clock or SettableClock(NOON)
+    clock = SettableClock(at)
     settings = Settings(data_dir=directory / "data", checkpoints_url=str(directory / "outside"))
     owner = make_engine(url, application_name="tests")
     worker = make_engine(application_url(url), application_name="tests-worker")
     ledger = Ledger(worker, clock, directory / "data", CheckpointDirectory(directory / "outside"))
     app = create_app(settings, database_url=application_url(url), clock=clock)
     with TestClient(app, raise_server_exceptions=False) as running:
+        app.state.telesales.wake = list[UUID]().append  # the broker would stay connected
         yield Firm(owner, ledger, clock, app, running)
     worker.dispose()
     owner.dispose()

@@ -9,17 +9,16 @@ from sqlalchemy import text
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.migrations.ledger_coverage import COVERAGE
 from tests.ledger_edits import CHANGES, COPIES, DELETIONS, SWAPS, Editor
-from tests.ledger_evidence import Firm, new_firm, told, write_evidence
+from tests.ledger_evidence import Firm, Kept, copied_firm, told
 from tests.ledger_own_edits import LedgerEditor
 
 TABLES = [one.table for one in COVERAGE]
 
 
 @pytest.fixture(scope="module")
-def firm(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
-    """A firm whose evidence is sealed; edits of it are rolled back."""
-    with new_firm(server, template, tmp_path_factory.mktemp("firm")) as made:
-        write_evidence(made)
+def firm(server: EmbeddedPostgres, kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
+    """One for all tests of this module: their edits are rolled back."""
+    with copied_firm(server, kept, tmp_path_factory.mktemp("firm")) as made:
         yield made
 
 
