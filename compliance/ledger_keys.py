@@ -129,6 +129,12 @@ def open_keys(data_dir: Path, origin: str, *, now: datetime) -> LedgerSigner:
     return LedgerSigner(origin, tuple((one, _read_private(directory, one)) for one in chosen))
 
 
+def has_keys(data_dir: Path) -> bool:
+    """Return whether there is any trace of keys."""
+    directory = data_dir / DIRECTORY
+    return (directory / LIST_NAME).exists() or any(directory.glob("*.key"))
+
+
 def read_public_keys(data_dir: Path) -> list[PublicKey]:
     """Return every public key there ever was, oldest first; none before the first start.
 

@@ -12,7 +12,16 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select
 
 from compliance.incidents import NewIncident, open_incidents
-from compliance.ledger_keys import LedgerSigner, list_text, open_keys, read_public_keys
+from compliance.ledger_keys import (
+    DIRECTORY,
+    LIST_NAME,
+    LedgerKeyLostError,
+    LedgerSigner,
+    has_keys,
+    list_text,
+    open_keys,
+    read_public_keys,
+)
 from compliance.ledger_outside import CheckpointStore, Contradiction, OutsideStoreError, compare_outside
 from compliance.ledger_reading import StoredCheckpoint, latest_checkpoint, read_origin
 from compliance.ledger_sealer import Sealed, seal
@@ -51,7 +60,7 @@ def seal_waiting(ledger: Ledger) -> SealRun:
     Raises:
         LedgerKeyError: there is no usable key; everything waits until there is.
     """
-    signer = _signer(ledger)
+    signer = open_signer(ledger)
     contradiction, trouble = check_outside(ledger)
     if contradiction is not None:
         _tell(ledger, contradiction)
@@ -83,9 +92,22 @@ def check_outside(ledger: Ledger) -> tuple[Contradiction | None, str | None]:
         return compare_outside(connection, note, keys), None
 
 
-def _signer(ledger: Ledger) -> LedgerSigner:
+def open_signer(ledger: Ledger) -> LedgerSigner:
+    """Return what signs now; the first key is made if nothing was ever signed.
+
+    Raises:
+        LedgerKeyError: there is no usable key.
+    """
     with ledger.engine.connect() as connection:
-        origin = read_origin(connection)
+        origin, last = read_origin(connection), latest_checkpoint(connection)
+    if last is not None and not has_keys(ledger.data_dir):
+        # A new first key would sign what nobody can check against the old checkpoints any more.
+        raise LedgerKeyLostError(
+            f"checkpoints of this ledger are signed with key {last.key_id}, and {ledger.data_dir / DIRECTORY} holds no"
+            f" keys: use the DATA_DIR that belongs to the database, or restore {LIST_NAME} from its copy beside the"
+            " outside checkpoints and go on with a new key (telesales ledger rotate-key --lost); see 'Keys' in"
+            " docs/ledger.md"
+        )
     return open_keys(ledger.data_dir, origin, now=ledger.clock())
 
 

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.ledger_health import ALARM_AFTER, LedgerHealth, read_health
-from compliance.ledger_keys import LedgerKeyError, open_keys, read_public_keys
-from compliance.ledger_outside import open_store
-from compliance.ledger_reading import read_origin
-from compliance.ledger_runs import Ledger, check_outside, seal_waiting
+from compliance.ledger_keys import LedgerKeyError, has_keys
+from compliance.ledger_outside import Contradiction, open_store
+from compliance.ledger_reading import latest_checkpoint
+from compliance.ledger_runs import Ledger, check_outside, open_signer, seal_waiting
 from infra.clock import Clock
 from infra.logs import logger
 from infra.settings import Settings
@@ -63,7 +63,7 @@ def sealing_beside(ledger: Ledger) -> Iterator[None]:
 def ledger_problems(ledger: Ledger, health: LedgerHealth) -> list[str]:
     """Return what is wrong with the ledger, without paths: whoever asks for readiness has no token."""
     found = []
-    contradiction, trouble = check_outside(ledger)
+    contradiction, trouble = _outside_problem(ledger)
     if contradiction is not None:
         found.append(f"{contradiction.finding}: {contradiction.detail}")
     if trouble is not None:
@@ -80,13 +80,21 @@ def ledger_problems(ledger: Ledger, health: LedgerHealth) -> list[str]:
     return found
 
 
+def _outside_problem(ledger: Ledger) -> tuple[Contradiction | None, str | None]:
+    """Return what contradicts the tree, and why the outside cannot be read; nothing if the keys cannot."""
+    try:
+        return check_outside(ledger)
+    except LedgerKeyError:
+        return None, None
+
+
 def _key_problem(ledger: Ledger) -> str | None:
     """Return why nothing can be signed, None if the key is good or none was ever made."""
     try:
-        if read_public_keys(ledger.data_dir):
-            with ledger.engine.connect() as connection:
-                origin = read_origin(connection)
-            open_keys(ledger.data_dir, origin, now=ledger.clock())
+        with ledger.engine.connect() as connection:
+            is_begun = latest_checkpoint(connection) is not None
+        if is_begun or has_keys(ledger.data_dir):
+            open_signer(ledger)
     except LedgerKeyError as error:
         return f"the key of the ledger cannot be used ({type(error).__name__}); the log says what to do"
     return None

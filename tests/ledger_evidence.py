@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,19 @@ class Firm:
     clock: SettableClock
     app: FastAPI
     running: TestClient
+    clients: dict[tuple[str, str], TestClient] = field(default_factory=dict)
 
     def client(self, role: str, person: str | None = None) -> TestClient:
-        """Return a client with a new token of `person`, None: one named like the role."""
+        """Return a client with a token of `person`, None: one named like the role."""
+        known = self.clients.get((role, person or role))
+        if known is not None:
+            return known
         with self.ledger.engine.begin() as connection:
             token = create_token(connection, token_id=new_id(), role=Role(role), owner=person or role, now=self.clock())
         made = TestClient(self.app, raise_server_exceptions=False)
         made.portal = self.running.portal
         made.headers["Authorization"] = f"Bearer {token}"
+        self.clients[role, person or role] = made
         return made
 
     def seal(self) -> SealRun:
