@@ -9,7 +9,7 @@ failure stands. One that came at once so costs nothing, and a store that hangs a
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from threading import Lock, Thread
 from typing import Final, TypeVar
@@ -59,6 +59,9 @@ class BoundedStore:
         found = self._ask(_READ, self._store.newest, within_s=self._patience.reading_s)
         self._last_note = found
         return found
+
+    def of_day(self, day: date) -> str | None:
+        return self._ask(_READ, partial(self._store.of_day, day), within_s=self._patience.reading_s)
 
     def put(self, note: str, *, sealed_at: datetime) -> None:
         self._ask(_WRITTEN, partial(self._store.put, note, sealed_at=sealed_at), within_s=self._patience.writing_s)

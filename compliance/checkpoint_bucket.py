@@ -8,9 +8,10 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 from compliance.checkpoint_stores import KEYS_NAME, LONGEST_NOTE, NEWEST_NAME, OutsideStoreError, day_name
+from compliance.shanghai import shanghai_day
 from infra.s3_client import NoSuchObjectError, S3Client, S3Error, faults_told, make_client
 from infra.s3_place import S3Place
 
@@ -30,13 +31,19 @@ class CheckpointBucket:
         self._client: S3Client | None = None
 
     def newest(self) -> str | None:
+        return self._note(NEWEST_NAME)
+
+    def of_day(self, day: date) -> str | None:
+        return self._note(day_name(day))
+
+    def _note(self, name: str) -> str | None:
         with self._trouble("read"):
-            found = self._get(NEWEST_NAME)
+            found = self._get(name)
         return None if found is None else found.decode(errors="replace")
 
     def put(self, note: str, *, sealed_at: datetime) -> None:
         with self._trouble("written"):
-            self._put(day_name(sealed_at), note.encode(), kind="text/plain; charset=utf-8")
+            self._put(day_name(shanghai_day(sealed_at)), note.encode(), kind="text/plain; charset=utf-8")
             self._put(NEWEST_NAME, note.encode(), kind="text/plain; charset=utf-8")
 
     def put_keys(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,9 @@ class CheckpointStore(Protocol):
     def newest(self) -> str | None:
         """Return the newest note, None if there is none; raise OutsideStoreError if it cannot be read."""
 
+    def of_day(self, day: date) -> str | None:
+        """Return the last note of a day in Shanghai, None if there is none; raise OutsideStoreError as above."""
+
     def put(self, note: str, *, sealed_at: datetime) -> None:
         """Make this note the newest, and the last of its day in Shanghai."""
 
@@ -39,9 +42,9 @@ class CheckpointStore(Protocol):
         """Keep a copy of the list of public keys."""
 
 
-def day_name(sealed_at: datetime) -> str:
-    """Return the name below which the last note of a day in Shanghai is kept for ever."""
-    return f"{_DAYS_NAME}/{shanghai_day(sealed_at)}.txt"
+def day_name(day: date) -> str:
+    """Return the name under which the last note of a day in Shanghai is kept for ever."""
+    return f"{_DAYS_NAME}/{day}.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,14 @@ class CheckpointDirectory:
     path: Path
 
     def newest(self) -> str | None:
+        return self._read(NEWEST_NAME)
+
+    def of_day(self, day: date) -> str | None:
+        return self._read(day_name(day))
+
+    def _read(self, name: str) -> str | None:
         try:
-            with (self.path / NEWEST_NAME).open("rb") as file:
+            with (self.path / name).open("rb") as file:
                 return file.read(LONGEST_NOTE).decode(errors="replace")
         except FileNotFoundError:
             return None
@@ -60,7 +69,7 @@ class CheckpointDirectory:
             raise self._trouble("read", error) from error
 
     def put(self, note: str, *, sealed_at: datetime) -> None:
-        day = self.path / day_name(sealed_at)
+        day = self.path / day_name(shanghai_day(sealed_at))
         try:
             day.parent.mkdir(parents=True, exist_ok=True)
             _replace(day, note)

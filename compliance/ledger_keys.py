@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,15 +90,22 @@ class LedgerSigner:
     """Signs under the name of one ledger: with the present key first, then with those whose overlap lasts."""
 
     origin: str
-    keys: tuple[tuple[VerifierKey, Ed25519PrivateKey], ...]
+    keys: tuple[tuple[PublicKey, Ed25519PrivateKey], ...]
 
     @property
     def key_id(self) -> str:
         return self.keys[0][0].key_id
 
-    def sign(self, text: str) -> str:
-        """Return `text` as a note with a signature per key."""
-        notes = [sign(text, self.origin, private) for _, private in self.keys]
+    @property
+    def since(self) -> datetime:
+        """From when on the present key signs; after a clock was set back that may lie ahead of it."""
+        return self.keys[0][0].from_at
+
+    def sign(self, text: str, *, at: datetime) -> str:
+        """Return `text` as a note with a signature per key that signs at the time `at`, which the text says."""
+        present, *others = self.keys
+        chosen = [present, *(one for one in others if one[0].signs_at(at))]
+        notes = [sign(text, self.origin, private) for _, private in chosen]
         return notes[0] + "".join(note[len(text) + 1 :] for note in notes[1:])
 
 
@@ -115,9 +122,17 @@ def open_keys(data_dir: Path, origin: str, *, now: datetime) -> LedgerSigner:
     listed = read_public_keys(data_dir)
     _check_origin(listed, origin, directory)
     present = listed[-1]
-    retiring = [one for one in listed[:-1] if one.signs_at(now) and _key_path(directory, one.key_id).exists()]
+    # The clock may have been set back since the key was made, and no checkpoint is older than its key.
+    at = max(now, present.from_at)
+    retiring = [one for one in listed[:-1] if one.signs_at(at) and _key_path(directory, one.key_id).exists()]
     chosen = [present, *reversed(retiring)]
-    return LedgerSigner(origin, tuple((one.verifier, _read_private(directory, one)) for one in chosen))
+    return LedgerSigner(origin, tuple((one, _read_private(directory, one)) for one in chosen))
+
+
+def has_keys(data_dir: Path) -> bool:
+    """Return whether there is any trace of keys."""
+    directory = data_dir / DIRECTORY
+    return (directory / LIST_NAME).exists() or any(directory.glob("*.key"))
 
 
 def read_public_keys(data_dir: Path) -> list[PublicKey]:
@@ -247,11 +262,17 @@ def _make_key(directory: Path, origin: str, before: Sequence[PublicKey], *, now:
     try:
         _write_new(path.with_suffix(_UNLISTED), content, mode=_PRIVATE_MODE)
         _write_list(directory, [*before, key])
-        path.with_suffix(_UNLISTED).rename(path)
+        _name_listed(path)
         _sync(directory)
     except OSError as error:
         raise _unwritable(directory, error) from error
     return key
+
+
+def _name_listed(path: Path) -> None:
+    """Give a private key that is listed its name, unless another process has: whoever reads it does, too."""
+    with suppress(FileNotFoundError):
+        path.with_suffix(_UNLISTED).rename(path)
 
 
 def _unwritable(directory: Path, error: OSError) -> LedgerKeyUnreadableError:
@@ -294,8 +315,8 @@ def _key_path(directory: Path, key_id: str) -> Path:
 def _read_private(directory: Path, key: PublicKey) -> Ed25519PrivateKey:
     path = _key_path(directory, key.key_id)
     try:
-        if not path.exists() and path.with_suffix(_UNLISTED).exists():
-            path.with_suffix(_UNLISTED).rename(path)
+        if not path.exists():
+            _name_listed(path)
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read()

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from compliance.ledger_reading import CoveredTable, StoredCheckpoint, covered_tables, latest_checkpoint
-from compliance.ledger_states import RowState, Wanted, read_states
+from compliance.ledger_lines import instant_text
+from compliance.ledger_reading import CoveredTable, StoredCheckpoint, covered_tables, read_origin
+from compliance.ledger_states import RowState, Wanted, as_first_left, read_states
 from compliance.ledger_tree_check import TreeCheck
 from compliance.ledger_verifier import BundleError, Key, Note, Report, check_note, read_key, read_note
 from compliance.ledger_verifier import library as signature_library
@@ -14,18 +15,32 @@ from compliance.merkle import Range
 
 _AT_ONCE = 2000
 
+# No instant is read that no datetime can be: what was tampered with is reported, and ends no verification.
 _CHECKPOINTS = text("""
-SELECT size, root, note, key_id FROM ledger_checkpoints
- WHERE size > :begin AND size <= :end OR size = :newest ORDER BY size
+SELECT size, root, note, key_id,
+       greatest(least(sealed_at, '9999-12-30'), '1000-01-01') AS sealed_at,
+       horizon, cluster, checks_through, checks_after
+  FROM ledger_checkpoints
+ WHERE :is_whole OR size > :begin AND size <= :end
+    OR size IN (SELECT size FROM ledger_checkpoints ORDER BY size DESC LIMIT :newest)
+ ORDER BY size
 """)
-_AFTER = text("SELECT count(*) FROM ledger_leaves WHERE entry >= :size")
+_NEWEST = 3
+"""So many of the newest checkpoints are read whatever is asked for: one of them holds, unless many were changed."""
+
+_AFTER = text("SELECT count(*), min(entry) FROM ledger_leaves WHERE entry >= :size OR entry < 0")
 _OUTSIDE = text("""
 SELECT split_part(e.kind, '.', 1), e.keys[1] FROM ledger_entries e
  WHERE e.tx < :horizon AND NOT EXISTS (SELECT FROM ledger_leaves l WHERE l.source = e.source)
    AND (SELECT system_identifier::text FROM pg_control_system()) = :cluster
  ORDER BY e.source
 """)
-_THERE = text("SELECT to_regclass(quote_ident(:name)) IS NOT NULL")
+_THERE = text("""
+SELECT NOT EXISTS (
+  SELECT FROM unnest(CAST(:columns AS text[])) AS wanted (name)
+   WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(:table))
+                        AND attname = wanted.name AND attnum > 0 AND NOT attisdropped))
+""")
 
 
 def verify_live(
@@ -47,21 +62,28 @@ def verify_live(
     report = Report()
     known = [read_key(dict(key)) for key in keys]
     report.keys = [key.text for key in known]
-    checkpoint = latest_checkpoint(connection)
+    is_whole = begin == 0 and end is None
+    checked = _Checkpoints(_Signatures(known), report, read_origin(connection))
+    checked.read(connection, begin=begin, end=end)
+    checkpoint = checked.newest
     size = 0 if checkpoint is None else checkpoint.size
     leaves = Range(min(begin, size), min(size if end is None else end, size))
-    roots = _check_checkpoints(connection, report, _Signatures(known), leaves, size)
-    _check_outside(report, outside, _Signatures(known), roots, size)
-    tree = TreeCheck(connection, report, leaves, roots)
+    checked.compare(outside, size, is_whole=is_whole)
+    tree = TreeCheck(connection, report, leaves, checked.roots)
     tree.run()
-    _check_unnumbered(connection, report, checkpoint)
-    is_whole = begin == 0 and end is None
+    if is_whole:
+        tree.check_strays(size)
+    _check_unnumbered(connection, report, checkpoint, is_explained=checked.is_newer_broken)
     wanted = Wanted(leaves.begin, leaves.end, with_unknown=is_whole)
-    for state in read_states(connection, _tables_there(connection), wanted, checkpoint):
+    tables = _tables_there(connection)
+    never_changing = _Unchanged(connection, report, tables)
+    for state in read_states(connection, tables, wanted, checkpoint):
         if is_whole or (
             state.latest is not None and state.latest.entry is not None and state.latest.entry < leaves.end
         ):
             _judge(state, report, tree.bad)
+            never_changing.add(state)
+    never_changing.judge()
     report.problems.sort(key=lambda one: (one.entry is None, one.entry or 0, one.table or "", one.key or "", one.what))
     return report
 
@@ -72,60 +94,113 @@ class _Signatures:
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys, self._check = keys, signature_library()
 
-    def judge(self, note: Note, report: Report) -> None:
+    def judge(self, note: Note, report: Report) -> bool:
+        """Report what is wrong with the signatures of a note; return whether nothing is."""
+        before = len(report.problems)
         check_note(note, self._keys, self._check, report)
+        return len(report.problems) == before
 
 
-def _check_checkpoints(
-    connection: Connection, report: Report, signatures: _Signatures, leaves: Range, size: int
-) -> dict[int, bytes]:
-    """Check checkpoints against their signatures and each other; return the roots that were signed."""
-    asked = {"begin": leaves.begin, "end": leaves.end, "newest": size}
-    options = {"stream_results": True, "yield_per": _AT_ONCE}
-    roots: dict[int, bytes] = {}
-    last = ""
-    for row in connection.execute(_CHECKPOINTS, asked, execution_options=options):
-        where = f"the checkpoint of {row.size} entries"
+class _Checkpoints:
+    """Checks checkpoints against their signatures and each other.
+
+    Only those that hold count for all that follows: `newest`, and `roots`, by size. One that was changed is reported,
+    and explains nothing.
+    """
+
+    def __init__(self, signatures: _Signatures, report: Report, origin: str) -> None:
+        self._signatures, self._report, self._origin = signatures, report, origin
+        self._stored: set[int] = set()
+        self.roots: dict[int, bytes] = {}
+        self.newest: StoredCheckpoint | None = None
+        self.is_newer_broken = False
+
+    def read(self, connection: Connection, *, begin: int, end: int | None) -> None:
+        """Check those over the entries `begin` to `end` (excluded; None: to the last), and the newest."""
+        asked = {"is_whole": begin == 0 and end is None, "begin": begin, "end": end, "newest": _NEWEST}
+        options = {"stream_results": True, "yield_per": _AT_ONCE}
+        last = ""
+        for row in connection.execute(_CHECKPOINTS, asked, execution_options=options).mappings():
+            stored = StoredCheckpoint(**row)
+            note = self._good_note(stored)
+            self._stored.add(stored.size)
+            self.is_newer_broken = note is None
+            if note is None:
+                continue
+            if note.sealed_at < last or _reaches_less(stored, self.newest):
+                message = f"the checkpoint of {note.size} entries is older than the one before it, or reaches less far"
+                self._report.add("checkpoint", message)
+            last, self.newest, self.roots[note.size] = note.sealed_at, stored, note.root
+
+    def _good_note(self, stored: StoredCheckpoint) -> Note | None:
+        """Return the note of a checkpoint; None, with a problem, if it does not hold or is not what is stored of it."""
+        where = f"the checkpoint of {stored.size} entries"
+        note = self._read(stored.note, where)
+        if note is None:
+            return None
+        said = (note.size, note.root, note.sealed_at, note.signatures[0][1][:4].hex())
+        if said == (stored.size, stored.root, instant_text(stored.sealed_at), stored.key_id):
+            return note
+        self._report.add("checkpoint", f"{where} is stored with a size, root, time or key that its note does not have")
+        return None
+
+    def _read(self, text_of_note: str, where: str) -> Note | None:
         try:
-            note = read_note(row.note, where)
+            note = read_note(text_of_note, where)
         except BundleError as error:
-            report.add("checkpoint", str(error))
-            continue
-        signatures.judge(note, report)
-        if (note.size, note.root) != (row.size, row.root):
-            report.add("checkpoint", f"{where} is stored with a size or root that its note does not have")
-        if note.sealed_at < last:
-            report.add("checkpoint", f"{where} is older than the one before it")
-        last, roots[row.size] = note.sealed_at, note.root
-    return roots
+            self._report.add("checkpoint", str(error))
+            return None
+        if not self._signatures.judge(note, self._report):
+            return None
+        if note.origin != self._origin:
+            message = f"{where} is of {note.origin}, and this database says that its ledger is {self._origin}"
+            self._report.add("checkpoint", message)
+        return note
+
+    def compare(self, outside: Sequence[str], size: int, *, is_whole: bool) -> None:
+        """Compare checkpoints kept elsewhere; those that the database lacks are to be compared with the tree."""
+        for text_of_note in outside:
+            note = self._read(text_of_note, "a checkpoint kept outside the database")
+            if note is None:
+                continue
+            where = f"the checkpoint of {note.size} entries"
+            if note.size > size and not (note.size in self._stored and self.is_newer_broken):
+                message = (
+                    f"outside the database there is a checkpoint of {note.size} entries, and the newest inside has"
+                    f" {size}: an old state of the database was restored, or entries were taken away"
+                )
+                self._report.add("checkpoint", message)
+            elif note.size <= size and self.roots.setdefault(note.size, note.root) != note.root:
+                self._report.add("checkpoint", f"{where} outside the database has another root")
+            elif is_whole and note.size not in self._stored:
+                self._report.add(
+                    "checkpoint", f"{where}, which lies outside, is not in the database: it was taken away"
+                )
 
 
-def _check_outside(
-    report: Report, outside: Sequence[str], signatures: _Signatures, roots: dict[int, bytes], size: int
+def _reaches_less(stored: StoredCheckpoint, before: StoredCheckpoint | None) -> bool:
+    """Return whether the sealer was set back, to look again at what it had sealed."""
+    if before is None or stored.cluster != before.cluster:
+        return False
+    checks, earlier = ((one.checks_through, one.checks_after) for one in (stored, before))
+    return stored.horizon < before.horizon or checks < earlier
+
+
+def _check_unnumbered(
+    connection: Connection, report: Report, checkpoint: StoredCheckpoint | None, *, is_explained: bool
 ) -> None:
-    """Compare checkpoints kept elsewhere; those that the database lacks are to be compared with the tree."""
-    for text_of_note in outside:
-        try:
-            note = read_note(text_of_note, "a checkpoint kept outside the database")
-        except BundleError as error:
-            report.add("checkpoint", str(error))
-            continue
-        signatures.judge(note, report)
-        if note.size > size:
-            message = (
-                f"outside the database there is a checkpoint of {note.size} entries, and the newest inside has {size}:"
-                " an old state of the database was restored, or entries were taken away"
-            )
-            report.add("checkpoint", message)
-        elif roots.setdefault(note.size, note.root) != note.root:
-            report.add("checkpoint", f"the checkpoint of {note.size} entries outside the database has another root")
+    """Report entries that no checkpoint covers, or that never got a number.
 
-
-def _check_unnumbered(connection: Connection, report: Report, checkpoint: StoredCheckpoint | None) -> None:
+    `is_explained`: the checkpoint over them is there, and was changed, as is said already.
+    """
     size = 0 if checkpoint is None else checkpoint.size
-    after: int = connection.execute(_AFTER, {"size": size}).scalar_one()
-    if after:
-        report.add("checkpoint", f"{after} entries are numbered beyond the newest checkpoint: one was taken away")
+    after, first = connection.execute(_AFTER, {"size": size}).one()
+    if after and not is_explained:
+        message = (
+            f"{after} entries, the first with the number {first}, are numbered beyond the newest checkpoint:"
+            " one was taken away, or they were added"
+        )
+        report.add("checkpoint", message)
     if checkpoint is None:
         return
     asked = {"horizon": checkpoint.horizon, "cluster": checkpoint.cluster}
@@ -137,8 +212,43 @@ def _check_unnumbered(connection: Connection, report: Report, checkpoint: Stored
 
 
 def _tables_there(connection: Connection) -> list[CoveredTable]:
-    """Return the covered tables that exist; rows of one that was dropped are all missing."""
-    return [one for one in covered_tables(connection) if connection.execute(_THERE, {"name": one.table}).scalar_one()]
+    """Return the covered tables that have all their columns; rows of one that was dropped are all missing."""
+    return [one for one in covered_tables(connection) if _is_there(connection, one)]
+
+
+def _is_there(connection: Connection, table: CoveredTable) -> bool:
+    asked = {"table": table.table, "columns": [*table.key_columns, *table.columns]}
+    found: bool = connection.execute(_THERE, asked).scalar_one()
+    return found
+
+
+class _Unchanged:
+    """Judges rows that never change, and that were sealed in more than one range.
+
+    After a restore into another cluster the sealer seals all of them anew. Who sets it back by hand, to have an edited
+    row sealed as it is now, must not get away with that: the first entry counts as much as the latest.
+    """
+
+    def __init__(self, connection: Connection, report: Report, tables: Sequence[CoveredTable]) -> None:
+        self._connection, self._report = connection, report
+        self._tables = {one.table for one in tables if one.mode == "ranges"}
+        self._waiting: list[RowState] = []
+
+    def add(self, state: RowState) -> None:
+        if state.first is not None and state.table in self._tables and state.is_as_left:
+            self._waiting.append(state)
+            if len(self._waiting) == _AT_ONCE:
+                self.judge()
+
+    def judge(self) -> None:
+        """Report those of which the first entry says something else."""
+        if not self._waiting:
+            return
+        for state, is_same in zip(self._waiting, as_first_left(self._connection, self._waiting), strict=True):
+            if not is_same:
+                message = "the row was changed after it was first sealed, and sealed again as it is now"
+                self._report.add("row_changed", message, entry=state.first, place=(state.table, state.key))
+        self._waiting.clear()
 
 
 def _judge(state: RowState, report: Report, bad: set[int]) -> None:

@@ -7,13 +7,14 @@ replaced: it stays, and the alarm with it, until somebody has looked and moved i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from compliance.bounded_store import BoundedStore
-from compliance.checkpoint_stores import CheckpointDirectory, CheckpointStore
+from compliance.checkpoint_stores import CheckpointDirectory, CheckpointStore, OutsideStoreError
 from compliance.ledger_keys import PublicKey, verify_as_of_its_time
 from compliance.ledger_reading import StoredCheckpoint, latest_checkpoint, read_origin
 from compliance.ledger_tree import MissingHashError, root_at
@@ -35,6 +36,20 @@ def open_store(place: str | None, data_dir: Path) -> CheckpointStore:
         return BoundedStore(CheckpointBucket(read_s3_place(place)))
     path = data_dir / "checkpoints" if place is None else Path(place.removeprefix("file://"))
     return BoundedStore(CheckpointDirectory(path))
+
+
+def outside_notes(store: CheckpointStore, *, since: date, until: date) -> tuple[list[str], str | None]:
+    """Return the newest note and the last of each day in Shanghai, both ends included; and why not all can be read."""
+    found: dict[str, None] = {}
+    try:
+        if (newest := store.newest()) is not None:
+            found[newest] = None
+        for days in range((until - since).days + 1):
+            if (note := store.of_day(since + timedelta(days=days))) is not None:
+                found[note] = None
+    except OutsideStoreError as error:
+        return list(found), f"checkpoints outside the database: {error}"
+    return list(found), None
 
 
 class Finding(StrEnum):

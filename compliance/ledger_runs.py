@@ -13,7 +13,16 @@ from sqlalchemy import Connection, Engine
 
 from compliance.checkpoint_stores import CheckpointStore, OutsideStoreError
 from compliance.ledger_alarms import open_once
-from compliance.ledger_keys import DIRECTORY, LedgerKeyLostError, LedgerSigner, list_text, open_keys, read_public_keys
+from compliance.ledger_keys import (
+    DIRECTORY,
+    LIST_NAME,
+    LedgerKeyLostError,
+    LedgerSigner,
+    has_keys,
+    list_text,
+    open_keys,
+    read_public_keys,
+)
 from compliance.ledger_outside import Contradiction, compare_outside
 from compliance.ledger_reading import StoredCheckpoint, latest_checkpoint, read_origin
 from compliance.ledger_sealer import Sealed, seal
@@ -110,10 +119,12 @@ def check_keys_are_kept(connection: Connection, data_dir: Path) -> None:
     Raises:
         LedgerKeyError: they are not, or cannot be read.
     """
-    if not read_public_keys(data_dir) and latest_checkpoint(connection) is not None:
+    last = latest_checkpoint(connection)
+    if last is not None and not has_keys(data_dir):
         raise LedgerKeyLostError(
-            f"the keys of this ledger, which has signed checkpoints, are not in {data_dir / DIRECTORY}: share or"
-            " restore that directory, or go on with a new key (telesales ledger rotate-key --lost); see 'Keys' in"
+            f"checkpoints of this ledger are signed with key {last.key_id}, and {data_dir / DIRECTORY} holds no keys:"
+            f" use or share the DATA_DIR that belongs to the database, or restore {LIST_NAME} from its copy beside the"
+            " outside checkpoints and go on with a new key (telesales ledger rotate-key --lost); see 'Keys' in"
             " docs/ledger.md"
         )
 

@@ -38,7 +38,7 @@ log = logger(__name__)
 
 _BEGIN = text("""
     SELECT pg_try_advisory_xact_lock(:lock), set_config('statement_timeout', '600000', true),
-           set_config('TimeZone', 'UTC', true)""")
+           set_config('TimeZone', 'UTC', true), set_config('bytea_output', 'hex', true)""")
 _SEEN = text("""
     SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
            (SELECT system_identifier::text FROM pg_control_system())""")
@@ -78,7 +78,9 @@ class Signer(Protocol):
     def origin(self) -> str: ...
     @property
     def key_id(self) -> str: ...
-    def sign(self, text: str) -> str: ...
+    @property
+    def since(self) -> datetime: ...
+    def sign(self, text: str, *, at: datetime) -> str: ...
 
 
 class ChecksCursor(NamedTuple):
@@ -154,8 +156,8 @@ def seal(connection: Connection, *, signer: Signer, now: datetime, position: Pos
     size = place.size + len(leaves.sources)
     rest = replace(place, size=size, after=after, checks=checks) if more_entries or more_checks else None
     root = append_leaves(connection, place.size, leaves.sources, leaves.hashes)
-    sealed_at = _sealed_at(last, now)
-    note = signer.sign(Checkpoint(signer.origin, size, root, sealed_at).text())
+    sealed_at = _sealed_at(last, signer, now)
+    note = signer.sign(Checkpoint(signer.origin, size, root, sealed_at).text(), at=sealed_at)
     stored = StoredCheckpoint(
         size=size, root=root, note=note, key_id=signer.key_id, sealed_at=sealed_at, **_reach(last, place, rest, checks)
     )
@@ -234,12 +236,13 @@ def _ranges(covered: CoveredTable) -> TextClause:
     return text(_RANGES.format(columns=columns, ended=_ENDED.format(tx="written_in")))
 
 
-def _sealed_at(last: StoredCheckpoint | None, now: datetime) -> datetime:
-    """Return when the checkpoint is sealed: now, but never before the last one."""
-    if last is None or last.sealed_at <= now:
+def _sealed_at(last: StoredCheckpoint | None, signer: Signer, now: datetime) -> datetime:
+    """Return when the checkpoint is sealed: now, but never before the last one, nor before its key signs."""
+    earliest = signer.since if last is None else max(signer.since, last.sealed_at)
+    if earliest <= now:
         return now
-    log.warning("ledger_clock_set_back", now=now.isoformat(), last_sealed_at=last.sealed_at.isoformat())
-    return last.sealed_at
+    log.warning("ledger_clock_set_back", now=now.isoformat(), not_before=earliest.isoformat())
+    return earliest
 
 
 def _reach(

@@ -25,13 +25,14 @@ WITH seen AS (
      WHERE l.entry IS NULL OR l.entry >= :begin
 ), latest AS (
     SELECT DISTINCT ON (name, key) name, key, place, source, entry,
-           coalesce(bool_or(entry < :end) OVER (PARTITION BY name, key), false) AS is_touched
+           coalesce(bool_or(entry < :end) OVER (PARTITION BY name, key), false) AS is_touched,
+           min(entry) OVER (PARTITION BY name, key) AS first
       FROM seen ORDER BY name, key, entry DESC NULLS FIRST, source DESC
 ), present AS (
     {present}
 )
 SELECT coalesce(l.name, p.name), coalesce(l.key, p.key), l.source, l.place, l.is_touched, p.row,
-       coalesce(p.is_waiting, false)
+       coalesce(p.is_waiting, false), CASE WHEN l.first < l.entry THEN l.first END
   FROM latest l {join} JOIN present p ON p.name = l.name AND p.key = l.key
  ORDER BY l.source IS NULL, l.entry NULLS LAST, l.source, l.place, 1, 2
 """
@@ -39,8 +40,21 @@ _NOTHING = (
     "SELECT CAST(NULL AS text) AS name, CAST(NULL AS text) AS key, CAST(NULL AS text) AS row, false AS is_waiting"
     " WHERE false"
 )
+# Texts of rows are made as they were for the entries, whatever the database or the login is set to.
+_AS_WRITTEN = text("""
+SELECT set_config('work_mem', '64MB', true), set_config('TimeZone', 'UTC', true),
+       set_config('bytea_output', 'hex', true)
+""")
+_FIRST = text("""
+SELECT w.name, w.key, substr(e.digests, 32 * p.place - 31, 32), substr(e.salts, 16 * p.place - 15, 16)
+  FROM unnest(CAST(:names AS text[]), CAST(:keys AS text[]), CAST(:entries AS bigint[])) AS w (name, key, entry)
+  JOIN ledger_leaves l ON l.entry = w.entry JOIN ledger_entries e ON e.source = l.source
+ CROSS JOIN LATERAL array_position(e.keys, w.key) AS p (place)
+""")
 _SOURCES = text("""
-SELECT e.source, l.entry, e.recorded_at, e.kind, e.keys, e.digests, e.salts
+SELECT e.source, l.entry,
+       CASE WHEN e.recorded_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.recorded_at END,
+       e.kind, e.keys, e.digests, e.salts
   FROM ledger_entries e LEFT JOIN ledger_leaves l ON l.source = e.source
  WHERE l.entry IS NULL OR l.entry >= :begin
  ORDER BY l.entry NULLS LAST, e.source
@@ -84,7 +98,7 @@ class RowState:
 
     `row` None: there is none. `latest` None: no entry from the first asked for on speaks of it; `is_waiting` then says
     that it was written after the last seal and belongs to a range still to be sealed. `is_touched`: some entry of the
-    range asked for speaks of it.
+    range asked for speaks of it. `first`: the first entry of those about it, if that is another than the latest.
     """
 
     table: str
@@ -94,6 +108,7 @@ class RowState:
     place: int
     is_touched: bool
     is_waiting: bool
+    first: int | None
 
     @property
     def salt(self) -> bytes:
@@ -131,16 +146,31 @@ def read_states(
     present = "\n    UNION ALL ".join([_NOTHING, *(_present(table) for table in tables)])
     if any(table.mode == "ranges" for table in tables):
         reach = (0, _NO_CHECK) if checkpoint is None else (checkpoint.checks_through, checkpoint.checks_after)
-        asked |= {"through": reach[0], "after": str(reach[1])}
+        asked |= {"through": reach[0], "after": str(reach[1]), "cluster": checkpoint and checkpoint.cluster}
     statement = text(_STATES.format(present=present, join="FULL" if wanted.with_unknown else "LEFT"))
-    connection.execute(text("SET LOCAL work_mem = '64MB'"))
+    connection.execute(_AS_WRITTEN)
     sources = (SourceEntry(*row) for row in _streamed(connection, _SOURCES, {"begin": wanted.begin}))
     latest: SourceEntry | None = None
-    for name, key, source, place, is_touched, row, is_waiting in _streamed(connection, statement, asked):
+    for name, key, source, place, is_touched, row, is_waiting, first in _streamed(connection, statement, asked):
         while source is not None and (latest is None or latest.source != source):
             latest = next(sources)
         said = None if source is None else latest
-        yield RowState(name, key, row, said, (place or 1) - 1, bool(is_touched), is_waiting)
+        yield RowState(name, key, row, said, (place or 1) - 1, bool(is_touched), is_waiting, first)
+
+
+def as_first_left(connection: Connection, states: Sequence[RowState]) -> list[bool]:
+    """Return of each row of which several entries speak whether it is as the first of them left it."""
+    asked = {
+        "names": [one.table for one in states],
+        "keys": [one.key for one in states],
+        "entries": [one.first for one in states],
+    }
+    found = {(name, key): (digest, salt) for name, key, digest, salt in connection.execute(_FIRST, asked)}
+    return [_is_of(one.row, *found.get((one.table, one.key), (b"", b""))) for one in states]
+
+
+def _is_of(row: str | None, digest: bytes, salt: bytes) -> bool:
+    return row is not None and row_digest(salt, row) == digest
 
 
 def _streamed(connection: Connection, statement: TextClause, asked: dict[str, object]) -> Iterator[Any]:
@@ -153,9 +183,11 @@ def _present(table: CoveredTable) -> str:
     columns = ", ".join(f"t.{_quoted(one)}" for one in table.columns)
     waiting = "false"
     if table.mode == "ranges":
+        # In another cluster than that of the checkpoint its transactions mean nothing: the sealer will look at all.
         waiting = (
-            f"(t.written_in, t.{_quoted(table.key_columns[0])}) > (:through, CAST(:after AS uuid))"
+            f"((t.written_in, t.{_quoted(table.key_columns[0])}) > (:through, CAST(:after AS uuid))"
             " AND t.written_in < CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
+            " OR CAST(:cluster AS text) <> (SELECT CAST(system_identifier AS text) FROM pg_control_system()))"
         )
     return (
         f"SELECT CAST({_literal(table.table)} AS text) AS name, {key_sql(table, 't')} AS key,"

@@ -16,16 +16,29 @@ from compliance.merkle import HASH_BYTES, Frontier, Range, cover, leaf_hash, roo
 _AT_ONCE = 2000
 _MOST_KEYS_NAMED = 5
 
+# An instant that no datetime can be is read as none: no line is of it.
 _LEAVES = text("""
-SELECT l.entry, l.leaf, e.source IS NULL, e.recorded_at, e.kind, e.keys, e.digests
+SELECT l.entry, l.leaf, e.source IS NULL,
+       CASE WHEN e.recorded_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.recorded_at END, e.kind, e.keys, e.digests
   FROM ledger_leaves l LEFT JOIN ledger_entries e ON e.source = l.source
  WHERE l.entry >= :begin AND l.entry < :end ORDER BY l.entry
 """)
+# Shifted to the right alone: nothing that may stand in the table overflows.
 _TILES = text("""
 SELECT level, index, hashes, root FROM ledger_tiles
- WHERE index << (:height * (level + 1)) >= :begin AND (index + 1) << (:height * (level + 1)) <= :end
+ WHERE level BETWEEN 0 AND :highest AND index >= -(-CAST(:begin AS bigint) >> :height * (level + 1))
+   AND index < CAST(:end AS bigint) >> :height * (level + 1)
  ORDER BY (index + 1) << (:height * (level + 1)), level
 """)
+_STRAYS = text("""
+SELECT t.level, t.index FROM ledger_tiles t,
+       (SELECT greatest(:size, count(*)) AS size FROM ledger_leaves) l
+ WHERE CASE WHEN t.level BETWEEN 0 AND :highest
+            THEN t.index < 0 OR t.index >= l.size >> :height * (t.level + 1) ELSE true END
+ ORDER BY t.level, t.index
+""")
+_HIGHEST = 6
+"""The highest level of tiles: one above would be over more entries than there are numbers."""
 
 
 class TreeCheck:
@@ -60,6 +73,18 @@ class TreeCheck:
         elif tree is not None and self._size > tree.size:
             self._finish(tree)
 
+    def check_strays(self, size: int) -> None:
+        """Report tiles that a tree of `size` entries, or of all that have a number, does not have.
+
+        The next sealing would run into them.
+        """
+        for level, index in self._connection.execute(_STRAYS, self._heights() | {"size": size}):
+            message = f"the tile {index} of level {level} has no place in the tree: it was added"
+            self._report.add("checkpoint", message)
+
+    def _heights(self) -> dict[str, int]:
+        return {"height": TILE_HEIGHT, "highest": _HIGHEST}
+
     def _streamed(self, statement: Any, asked: dict[str, int]) -> Iterator[Any]:  # noqa: ANN401 - a text clause
         options = {"stream_results": True, "yield_per": _AT_ONCE}
         return iter(self._connection.execute(statement, asked, execution_options=options))
@@ -87,7 +112,7 @@ class TreeCheck:
     def _miss(self, begin: int, end: int) -> None:
         several = f"entries {begin} to {end - 1} are" if end - begin > 1 else f"entry {begin} is"
         self._report.add("entry_missing", f"{several} missing: there is a gap in the numbering", entry=begin)
-        self.bad.update(range(begin, end))
+        self.bad.add(begin)
 
     def _check_line(self, entry: int, leaf: bytes, stored: list[Any]) -> None:
         is_gone, at, kind, keys, digests = stored
@@ -96,7 +121,7 @@ class TreeCheck:
             self.bad.add(entry)
             return
         try:
-            is_same = leaf_hash(line_of(entry, at, kind, keys, digests)) == leaf
+            is_same = at is not None and leaf_hash(line_of(entry, at, kind, keys, digests)) == leaf
         except (BrokenEntryError, OverflowError, UnicodeEncodeError):
             is_same = False
         if not is_same:
@@ -105,8 +130,9 @@ class TreeCheck:
     def _name(self, entry: int, kind: str, keys: list[str], message: str) -> None:
         self.bad.add(entry)
         table = kind.partition(".")[0]
-        place = (table, keys[0]) if len(keys) == 1 else None
-        about = "" if place else f"; it is about {len(keys)} rows of {table}: {', '.join(keys[:_MOST_KEYS_NAMED])} …"
+        named = [str(one) for one in keys[:_MOST_KEYS_NAMED]]
+        place = (table, named[0]) if len(keys) == 1 else None
+        about = "" if place else f"; it is about {len(keys)} rows of {table}: {', '.join(named)} …"
         self._report.add("entry_changed", message + about, entry=entry, place=place)
 
     def _check_root(self, tree: Frontier) -> None:
@@ -122,8 +148,7 @@ class TreeCheck:
         self.bad.add(-1)
 
     def _tiles(self) -> Iterator[Any]:
-        height, begin = TILE_HEIGHT, self._leaves.begin
-        return self._streamed(_TILES, {"height": height, "begin": begin, "end": self._leaves.end})
+        return self._streamed(_TILES, self._heights() | {"begin": self._leaves.begin, "end": self._leaves.end})
 
     def _check_tiles(self, entry: int, leaf: bytes, tile: Any, tiles: Iterator[Any]) -> Any:  # noqa: ANN401 - a row
         """Compare the tiles that `entry` fills with what lies below them; return the tile that comes next."""
@@ -135,10 +160,15 @@ class TreeCheck:
             if end % width:
                 return tile
             self._levels[level] = []
+            index = end // width - 1
+            # Tiles over entries of which the last are missing were passed over.
+            while tile is not None and _order(tile.level, tile.index) < (end, level):
+                tile = next(tiles, None)
+            is_there = tile is not None and (tile.level, tile.index) == (level, index)
             if len(row) < TILE_WIDTH:
-                return tile  # it began before the range
-            index, found = end // width - 1, root_of(row)
-            if tile is not None and (tile.level, tile.index) == (level, index):
+                return next(tiles, None) if is_there else tile  # it began before the range, or an entry is missing
+            found = root_of(row)
+            if is_there:
                 self._compare(tile, row, found)
                 tile = next(tiles, None)
             else:
@@ -150,7 +180,7 @@ class TreeCheck:
             return
         stored = [tile.hashes[at : at + HASH_BYTES] for at in range(0, len(tile.hashes), HASH_BYTES)]
         wrong = [place for place, one in enumerate(row) if place >= len(stored) or stored[place] != one]
-        if tile.level == 0 and wrong:
+        if tile.level == 0 and wrong and len(stored) == len(row):
             for place in wrong:
                 entry = tile.index * TILE_WIDTH + place
                 if entry not in self.bad:
@@ -159,3 +189,8 @@ class TreeCheck:
         elif not self.bad:
             message = f"the tile {tile.index} of level {tile.level} of the stored tree is not over what lies below it"
             self._report.add("checkpoint", message)
+
+
+def _order(level: int, index: int) -> tuple[int, int]:
+    """Return where a tile stands among all: behind the last entry that it is over, and those of lower levels."""
+    return (index + 1) * TILE_WIDTH ** (level + 1), level

@@ -11,8 +11,12 @@ from compliance.audit import note
 from compliance.ledger_bundle import BundleWritten, write_bundle
 from compliance.ledger_keys import read_public_keys
 from compliance.ledger_live import verify_live
+from compliance.ledger_outside import outside_notes
 from compliance.ledger_reading import present_checkpoint
+from compliance.ledger_runs import Ledger
 from compliance.ledger_verifier import Report
+from compliance.shanghai import shanghai_day
+from infra.priority import give_way_in_server
 from services.ledger_spans import span_between
 
 
@@ -52,17 +56,26 @@ def export_bundle(
     return written
 
 
-def verify_database(
-    engine: Engine, *, edges: tuple[str | None, str | None], data_dir: Path, outside: list[str]
-) -> Report:
-    """Verify the database itself, or what lies between two `edges`; `outside` are checkpoints kept elsewhere.
+def verify_database(ledger: Ledger, *, edges: tuple[str | None, str | None] = (None, None)) -> Report:
+    """Verify the database itself, or what lies between two `edges`, also against the checkpoints kept outside.
+
+    The server's process gives way to others until its connection is closed: for processes that serve no calls.
 
     Raises:
         LedgerEdgeError: an edge is none.
+        LedgerKeyError: the public keys cannot be read.
     """
-    keys = [key.as_json() for key in read_public_keys(data_dir)]
-    with snapshot(engine) as connection:
+    listed = read_public_keys(ledger.data_dir)
+    keys, today = [key.as_json() for key in listed], shanghai_day(ledger.clock())
+    since = shanghai_day(listed[0].from_at) if listed else today
+    outside, trouble = outside_notes(ledger.store, since=since, until=today)
+    with snapshot(ledger.engine) as connection:
+        give_way_in_server(connection)
         if edges == (None, None):
-            return verify_live(connection, keys=keys, outside=outside)
-        span = span_between(connection, *edges)
-        return verify_live(connection, keys=keys, begin=span.begin, end=span.end, outside=outside)
+            report = verify_live(connection, keys=keys, outside=outside)
+        else:
+            span = span_between(connection, *edges)
+            report = verify_live(connection, keys=keys, begin=span.begin, end=span.end, outside=outside)
+    if trouble is not None:
+        report.not_checked.append(trouble)
+    return report

@@ -11,16 +11,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.audit import note
-from compliance.checkpoint_stores import OutsideStoreError
 from compliance.ledger_alarms import PERSON, open_once
 from compliance.ledger_health import UNVERIFIED_INCIDENT, VERIFIED_KIND
-from compliance.ledger_keys import LedgerKeyError, read_public_keys
-from compliance.ledger_live import verify_live
+from compliance.ledger_keys import LedgerKeyError
 from compliance.ledger_runs import Ledger
 from compliance.ledger_verifier import Report
 from infra.logs import logger
-from infra.priority import give_way, give_way_in_server
-from services.ledger_checks import snapshot
+from infra.priority import give_way
+from services.ledger_checks import verify_database
 
 VERIFY = "telesales.verify_ledger"
 _SHOWN = 20
@@ -44,17 +42,7 @@ def verify_and_record(ledger: Ledger) -> Report:
     Raises:
         LedgerKeyError: the public keys cannot be read.
     """
-    outside, trouble = [], None
-    try:
-        outside = [newest] if (newest := ledger.store.newest()) is not None else []
-    except OutsideStoreError as error:
-        trouble = f"the checkpoint outside the database: {error}"
-    keys = [key.as_json() for key in read_public_keys(ledger.data_dir)]
-    with snapshot(ledger.engine) as connection:
-        give_way_in_server(connection)
-        report = verify_live(connection, keys=keys, outside=outside)
-    if trouble is not None:
-        report.not_checked.append(trouble)
+    report = verify_database(ledger)
     with ledger.engine.begin() as connection:
         _record(connection, ledger, report)
     return report

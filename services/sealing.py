@@ -10,16 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.ledger_attestations import AttestationKind, attested_times
 from compliance.ledger_health import ALARM_AFTER, UNVERIFIED_INCIDENT, LedgerHealth, read_health
-from compliance.ledger_keys import LedgerKeyError, read_public_keys
-from compliance.ledger_outside import open_store
-from compliance.ledger_runs import (
-    Ledger,
-    check_and_tell,
-    check_keys_are_kept,
-    check_outside,
-    open_signer,
-    seal_waiting,
-)
+from compliance.ledger_keys import LedgerKeyError, has_keys
+from compliance.ledger_outside import Contradiction, open_store
+from compliance.ledger_reading import latest_checkpoint
+from compliance.ledger_runs import Ledger, check_and_tell, check_outside, open_signer, seal_waiting
 from infra.clock import Clock
 from infra.logs import logger
 from infra.settings import Settings
@@ -117,7 +111,7 @@ def _compare_if_possible(ledger: Ledger) -> bool:
 def ledger_problems(ledger: Ledger, health: LedgerHealth) -> list[str]:
     """Return what is wrong with the ledger, without paths: whoever asks for readiness has no token."""
     found = []
-    contradiction, trouble = check_outside(ledger)
+    contradiction, trouble = _outside_problem(ledger)
     if contradiction is not None:
         found.append(f"{contradiction.finding}: {contradiction.detail}")
     if trouble is not None:
@@ -139,12 +133,20 @@ def ledger_problems(ledger: Ledger, health: LedgerHealth) -> list[str]:
     return found
 
 
+def _outside_problem(ledger: Ledger) -> tuple[Contradiction | None, str | None]:
+    """Return what contradicts the tree, and why the outside cannot be read; nothing if the keys cannot."""
+    try:
+        return check_outside(ledger)
+    except LedgerKeyError:
+        return None, None
+
+
 def _key_problem(ledger: Ledger) -> str | None:
     """Return why nothing can be signed, None if the key is good or none was ever made."""
     try:
         with ledger.engine.connect() as connection:
-            check_keys_are_kept(connection, ledger.data_dir)
-        if read_public_keys(ledger.data_dir):
+            is_begun = latest_checkpoint(connection) is not None
+        if is_begun or has_keys(ledger.data_dir):
             open_signer(ledger)
     except LedgerKeyError as error:
         return f"the key of the ledger cannot be used ({type(error).__name__}); the log says what to do"

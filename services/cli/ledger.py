@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from compliance.audit import note
-from compliance.checkpoint_stores import OutsideStoreError
 from compliance.cosignatures import read_witness_key
 from compliance.ledger_keys import LedgerKeyError, rotate_key
 from compliance.ledger_reading import read_origin
@@ -70,21 +69,13 @@ def verify(  # noqa: PLR0913 - each is an option
 def _verify_database(from_edge: str | None, to_edge: str | None) -> Report:
     settings = settings_or_exit()
     with engine_on(settings) as engine:
-        trouble, outside = None, []
+        ledger = open_ledger(settings, engine, clock_with_offset(settings.clock_offset))
         try:
-            newest = open_ledger(settings, engine, clock_with_offset(settings.clock_offset)).store.newest()
-            outside = [] if newest is None else [newest]
-        except OutsideStoreError as error:
-            trouble = f"the checkpoint outside the database: {error}"
-        try:
-            report = verify_database(engine, edges=(from_edge, to_edge), data_dir=settings.data_dir, outside=outside)
+            return verify_database(ledger, edges=(from_edge, to_edge))
         except LedgerEdgeError as error:
             fail(f"--{error}", status=BAD_USAGE)
         except LedgerKeyError as error:
             fail(str(error))
-    if trouble is not None:
-        report.not_checked.append(trouble)
-    return report
 
 
 @commands.command()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, text
@@ -45,7 +45,11 @@ class OneKey:
     def key_id(self) -> str:
         return self.verifier.key_id
 
-    def sign(self, words: str) -> str:
+    @property
+    def since(self) -> datetime:
+        return NOON - timedelta(days=365)
+
+    def sign(self, words: str, *, at: datetime) -> str:  # noqa: ARG002 - its key signs at any time
         return sign(words, self.origin, self.private)
 
 

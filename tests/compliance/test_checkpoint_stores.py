@@ -1,12 +1,12 @@
 """Every kind of store of outside checkpoints does the same: what is put is there, and what is not there is None."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from compliance.checkpoint_stores import LONGEST_NOTE, CheckpointStore, OutsideStoreError
-from compliance.ledger_outside import open_store
+from compliance.ledger_outside import open_store, outside_notes
 from tests.compliance.checkpoint_places import Outside, OutsideBucket
 from tests.conftest import NOON
 
@@ -38,6 +38,24 @@ def test_a_day_begins_at_midnight_in_shanghai(store: CheckpointStore, outside: O
     store.put(LATER, sealed_at=NOON + timedelta(hours=12))
 
     assert (outside.read("by-day/2026-11-23.txt"), outside.read("by-day/2026-11-24.txt")) == (NOTE, LATER)
+    assert [store.of_day(date(2026, 11, day)) for day in (22, 23, 24)] == [None, NOTE, LATER]
+
+
+def test_all_notes_are_the_newest_and_those_of_the_days(store: CheckpointStore, outside: Outside) -> None:
+    store.put(NOTE, sealed_at=NOON)
+    store.put(LATER, sealed_at=NOON + timedelta(hours=12))
+    since, until = date(2026, 11, 20), date(2026, 11, 24)
+
+    assert outside_notes(store, since=since, until=until) == ([LATER, NOTE], None)
+
+
+def test_notes_that_cannot_be_read_are_said_to_be_missing(store: CheckpointStore, outside: Outside) -> None:
+    outside.take_away()
+
+    found, trouble = outside_notes(store, since=date(2026, 11, 20), until=date(2026, 11, 24))
+
+    assert found == []
+    assert "CHECKPOINTS_URL" in (trouble or "")
 
 
 def test_keys_are_kept_and_replaced(store: CheckpointStore, outside: Outside) -> None:

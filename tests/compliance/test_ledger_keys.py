@@ -45,12 +45,12 @@ def test_the_first_start_makes_a_key_that_only_its_owner_can_read(tmp_path: Path
 
 
 def test_every_later_start_uses_the_same_key(tmp_path: Path) -> None:
-    note = open_keys(tmp_path, ORIGIN, now=NOON).sign("text\n")
+    note = open_keys(tmp_path, ORIGIN, now=NOON).sign("text\n", at=NOON)
 
     again = open_keys(tmp_path, ORIGIN, now=NOON + DAY)
 
-    assert note == again.sign("text\n")
-    assert verify(note, [again.keys[0][0]]) == ("text\n", again.keys[0][0])
+    assert note == again.sign("text\n", at=NOON)
+    assert verify(note, [again.keys[0][0].verifier]) == ("text\n", again.keys[0][0].verifier)
 
 
 def test_before_the_first_start_there_is_no_public_key(tmp_path: Path) -> None:
@@ -65,15 +65,15 @@ def test_after_a_rotation_both_keys_sign_until_the_overlap_ends(tmp_path: Path) 
     last = open_keys(tmp_path, ORIGIN, now=NOON + DAY + OVERLAP - timedelta(microseconds=1))
     after = open_keys(tmp_path, ORIGIN, now=NOON + DAY + OVERLAP)
 
-    note = during.sign("text\n")
+    note = during.sign("text\n", at=NOON + DAY)
     assert (during.key_id, note.count("\n— ")) == (fresh.key_id, 2)
-    assert verify(note, [old.keys[0][0]])[0] == verify(note, [fresh.verifier])[0] == "text\n"
+    assert verify(note, [old.keys[0][0].verifier])[0] == verify(note, [fresh.verifier])[0] == "text\n"
     assert [len(one.keys) for one in (last, after)] == [2, 1]
     assert after.key_id == fresh.key_id
 
 
 def test_a_signature_is_judged_as_of_its_own_time(tmp_path: Path) -> None:
-    note = open_keys(tmp_path, ORIGIN, now=NOON).sign("text\n")
+    note = open_keys(tmp_path, ORIGIN, now=NOON).sign("text\n", at=NOON)
     rotate_key(tmp_path, ORIGIN, now=NOON + DAY)
     keys = read_public_keys(tmp_path)
 
@@ -214,7 +214,7 @@ def test_a_first_start_killed_before_the_list_is_begun_anew(tmp_path: Path) -> N
     key_file(tmp_path).rename(tmp_path / DIRECTORY / "0.unlisted")
     (tmp_path / DIRECTORY / LIST_NAME).unlink()
 
-    assert open_keys(tmp_path, ORIGIN, now=NOON).sign("text\n")
+    assert open_keys(tmp_path, ORIGIN, now=NOON).sign("text\n", at=NOON)
 
 
 def test_a_first_start_killed_after_the_list_is_completed(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_another_machine_does_not_sign_with_a_key_of_its_own(ledger: Ledger, tmp
     seal(ledger)
     elsewhere = replace(ledger, data_dir=tmp_path / "elsewhere")
 
-    with pytest.raises(LedgerKeyLostError, match="share or restore that directory"):
+    with pytest.raises(LedgerKeyLostError, match="use or share the DATA_DIR"):
         seal(elsewhere)
 
     assert read_public_keys(elsewhere.data_dir) == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from compliance.ledger_keys import LedgerSigner
+from compliance.ledger_keys import LedgerSigner, PublicKey
 from compliance.ledger_lines import entry_line, hidden_key, joined_key, row_digest
 from compliance.ledger_sealer import CHECKS_PER_RANGE, MOST_CHECKS, MOST_ENTRIES
 from compliance.merkle import check_consistency, check_inclusion, leaf_hash, root_of
@@ -104,10 +104,14 @@ def test_checkpoints(one: dict[str, Any]) -> None:
     text, _, signatures = one["note"].rpartition("\n\n")
     said = read_checkpoint(text + "\n")
     pairs = [Ed25519PrivateKey.from_private_bytes(known[key_id]) for key_id in one["signed_by"]]
-    signer = LedgerSigner(said.origin, tuple((verifier_key(said.origin, private), private) for private in pairs))
+    keys = [(PublicKey(verifier_key(said.origin, private), said.sealed_at, None), private) for private in pairs]
+    signer = LedgerSigner(said.origin, tuple(keys))
 
     assert (said.size, said.root) == (len(LEAVES), ROOTS[-1])
-    assert signer.sign(Checkpoint(said.origin, said.size, said.root, said.sealed_at).text()) == one["note"]
+    assert (
+        signer.sign(Checkpoint(said.origin, said.size, said.root, said.sealed_at).text(), at=said.sealed_at)
+        == one["note"]
+    )
     for line, private in zip(signatures.splitlines(), pairs, strict=True):
         dash, name, value = line.split(" ")
         assert (dash, name) == ("—", said.origin)

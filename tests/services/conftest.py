@@ -1,6 +1,7 @@
 """Fixtures that several files of tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -10,8 +11,23 @@ from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
 from services.tasks import RUNNERS, Worker
 from tests.conftest import NOON
+from tests.ledger_evidence import Firm, Kept, copied_firm, kept_firm
 from tests.services.list_house import House
 from tests.services.shared_app import shared_app
+
+
+@pytest.fixture(scope="session")
+def kept(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """A database with sealed evidence of every kind."""
+    with kept_firm(server, template, tmp_path_factory.mktemp("kept")) as made:
+        yield made
+
+
+@pytest.fixture
+def firm(server: EmbeddedPostgres, kept: Kept, tmp_path: Path) -> Iterator[Firm]:
+    """This test's own copy of that database, with the application on it."""
+    with copied_firm(server, kept, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

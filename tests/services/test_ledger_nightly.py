@@ -123,6 +123,26 @@ def test_a_restored_backup_is_a_problem_of_the_night_too(ledger: Ledger, engine:
     assert len(incidents(engine)) == 1
 
 
+def test_a_checkpoint_of_an_earlier_day_shows_what_was_taken_away(
+    ledger: Ledger, engine: Engine, clock: SettableClock
+) -> None:
+    clock.advance(timedelta(days=1))
+    with engine.begin() as connection:
+        letters.put(connection, "b", [1], "later")
+    seal_waiting(ledger)
+    edit(engine, "DELETE FROM letters WHERE part = 'b'")
+    edit(engine, "DELETE FROM ledger_checkpoints WHERE size > (SELECT min(size) FROM ledger_checkpoints)")
+    edit(engine, "DELETE FROM ledger_leaves WHERE entry >= (SELECT max(size) FROM ledger_checkpoints)")
+    edit(engine, "DELETE FROM ledger_entries WHERE source NOT IN (SELECT source FROM ledger_leaves)")
+    clock.advance(timedelta(days=1))
+    Path(ledger.data_dir, "checkpoints", "checkpoint.txt").unlink()
+
+    report = verify_and_record(ledger)
+
+    assert [one.what for one in report.problems] == ["checkpoint"]
+    assert "an old state of the database was restored" in report.problems[0].message
+
+
 def test_an_outside_that_cannot_be_read_is_said_to_be_unchecked(ledger: Ledger, engine: Engine) -> None:
     outside = Path(ledger.data_dir, "checkpoints", "checkpoint.txt")
     outside.unlink()
@@ -131,7 +151,7 @@ def test_an_outside_that_cannot_be_read_is_said_to_be_unchecked(ledger: Ledger, 
     report = verify_and_record(ledger)
 
     assert report.ok
-    assert any("checkpoint outside" in one for one in report.not_checked)
+    assert any("checkpoints outside" in one for one in report.not_checked)
     assert events(engine)[0]["not_checked"] == report.not_checked
 
 
