@@ -95,10 +95,14 @@ class CheckpointDirectory:
 def _replace(path: Path, content: str) -> None:
     """Put a file in its place whole, on disk before this returns."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)  # on a full disk half a file is in the way, too
+        raise
     temporary.replace(path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:

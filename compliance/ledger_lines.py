@@ -16,6 +16,7 @@ ROW_DOMAIN = b"telesales-ledger-row-1\x00"
 _KEY_DOMAIN = b"telesales-ledger-key-1\x00"
 _HIDDEN = "~"
 _HIDDEN_DIGITS = 32
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def row_digest(salt: bytes, row_text: str) -> bytes:
@@ -53,7 +54,7 @@ def instant_text(at: datetime) -> str:
     >>> instant_text(datetime(2026, 11, 23, 4, tzinfo=UTC))
     '2026-11-23T04:00:00.000000Z'
     """
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def entry_line(entry: int, at: datetime, kind: str, rows: Sequence[tuple[str, bytes]]) -> bytes:
@@ -68,4 +69,4 @@ def entry_line(entry: int, at: datetime, kind: str, rows: Sequence[tuple[str, by
         "kind": kind,
         "rows": [[key, digest.hex()] for key, digest in rows],
     }
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encoded(content).encode()

@@ -217,7 +217,8 @@ def _tables_there(connection: Connection) -> list[CoveredTable]:
 
 
 def _is_there(connection: Connection, table: CoveredTable) -> bool:
-    asked = {"table": table.table, "columns": [*table.key_columns, *table.columns]}
+    marks = ["written_in"] if table.mode == "ranges" else []
+    asked = {"table": table.table, "columns": [*table.key_columns, *table.columns, *marks]}
     found: bool = connection.execute(_THERE, asked).scalar_one()
     return found
 

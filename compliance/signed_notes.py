@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from compliance.ledger_lines import instant_text
 from compliance.merkle import HASH_BYTES
 
 ED25519 = b"\x01"
@@ -68,8 +69,8 @@ class Checkpoint:
 
     def text(self) -> str:
         """Return the text that is signed."""
-        sealed = self.sealed_at.astimezone(UTC).strftime(_INSTANT)
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n{_SEALED}{sealed}\n"
+        root = base64.b64encode(self.root).decode()
+        return f"{self.origin}\n{self.size}\n{root}\n{_SEALED}{instant_text(self.sealed_at)}\n"
 
 
 def read_verifier_key(text: str, *, kind: bytes = ED25519) -> VerifierKey:

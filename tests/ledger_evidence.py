@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, make_url, text
 
+from compliance.checkpoint_stores import CheckpointDirectory
 from compliance.ledger_bundle import write_bundle
 from compliance.ledger_keys import read_public_keys
 from compliance.ledger_live import verify_live
-from compliance.ledger_outside import CheckpointDirectory
 from compliance.ledger_runs import Ledger, SealRun, seal_waiting
 from compliance.ledger_verifier import Problem, Report, verify_bundle
 from infra.application_role import application_url

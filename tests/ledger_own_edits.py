@@ -262,9 +262,3 @@ class LedgerEditor:
             {"fresh": fresh, "size": size},
         )
         return Touched(words=(f"of {fresh} entries",))
-
-    def truncated(self, connection: Connection, table: str) -> Touched:
-        """Empty a table of the ledger: then everything may be named."""
-        connection.execute(text(f"TRUNCATE {table}"))
-        places = {place for one in self.entries for place in one.places}
-        return Touched(entries=set(range(self.size)), places=places, words=("",))

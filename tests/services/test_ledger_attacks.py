@@ -97,3 +97,20 @@ def test_every_edit_of_the_ledger_itself_is_named(firm: Firm, notes: list[str], 
 
     assert wrongs == []
     assert told(firm.verified(notes)) == []
+
+
+@pytest.mark.parametrize("table", ["ledger_entries", "ledger_leaves", "ledger_tiles", "ledger_checkpoints"])
+def test_an_emptied_table_of_the_ledger_is_told(firm: Firm, table: str) -> None:
+    with firm.snapshot() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text(f"TRUNCATE {table}"))
+        report = firm.verified_in(connection)
+
+    assert not report.ok
+
+
+def test_there_are_a_thousand_edits() -> None:
+    of_a_table = CHANGES + DELETIONS + COPIES + SWAPS + 1
+
+    assert len(TABLES) * of_a_table + sum(LEDGER_EDITS.values()) >= 1000
+    assert max(len(one.columns.split()) for one in COVERAGE) <= CHANGES, "each covered column is changed"

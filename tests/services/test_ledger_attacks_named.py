@@ -11,8 +11,10 @@ from compliance.ledger_outside import Finding
 from compliance.ledger_reading import read_origin
 from compliance.ledger_runs import check_outside
 from compliance.ledger_sealer import Signer, seal
+from compliance.ledger_tables import NOT_COVERED_COLUMNS
 from tests.compliance.ledger_rows import one_key
 from tests.conftest import NOON
+from tests.gate_facts import CALL
 from tests.ledger_evidence import Firm, told
 
 INCIDENT = "SELECT incident_id FROM incidents WHERE state = 'open' ORDER BY incident_id LIMIT 1"
@@ -170,3 +172,62 @@ def test_a_row_whose_key_is_a_number_is_named_without_it(
     assert "row_unknown" in named.values()
     assert sorted(map(str, told(bundle))) == sorted(map(str, told(live)))
     assert its[0] not in str(live.problems) + str(bundle.problems) or table == "register_rows"
+
+
+@pytest.mark.parametrize("column", NOT_COVERED_COLUMNS)
+def test_a_column_that_is_not_covered_may_be_edited(firm: Firm, column: str) -> None:
+    table, _, name = column.partition(".")
+    value = "now()" if name == "last_used_at" else "1"
+    firm.edit(f"UPDATE {table} SET {name} = {value}")  # noqa: S608 - our names
+
+    assert told(firm.verified()) == []
+
+
+OWN_WORDS = {
+    "another secret": (
+        "UPDATE ledger_identity SET key_secret = sha256('x')",
+        {"customer_phones", "do_not_call_phones", "register_rows"},
+    ),
+    "another ledger": ("UPDATE ledger_identity SET ledger_id = gen_random_uuid()", {None}),
+    "a table no longer covered": ("DELETE FROM ledger_coverage WHERE table_name = 'incidents'", {"incidents"}),
+    "a column no longer covered": (
+        "UPDATE ledger_coverage SET columns = columns[1:2] WHERE table_name = 'incidents'",
+        {"incidents"},
+    ),
+    "a table said to be sealed in ranges": (
+        "UPDATE ledger_coverage SET mode = 'ranges' WHERE table_name = 'incidents'",
+        {"incidents"},
+    ),
+    "a column dropped": ("ALTER TABLE incidents DROP COLUMN measures", {"incidents"}),
+    "a table dropped": ("DROP TABLE overlays", {"overlays"}),
+    "a table replaced": ("ALTER TABLE overlays RENAME TO old_overlays", {"overlays"}),
+}
+
+
+@pytest.mark.parametrize(("statement", "tables"), OWN_WORDS.values(), ids=OWN_WORDS)
+def test_what_says_how_the_ledger_is_to_be_read_cannot_be_changed_unnoticed(
+    firm: Firm, statement: str, tables: set[str | None]
+) -> None:
+    firm.edit(statement)
+
+    report = firm.verified()
+
+    assert not report.ok
+    assert {one.table for one in report.problems} == tables
+
+
+@pytest.mark.parametrize("setting", ["bytea_output = 'escape'", "timezone = 'Asia/Shanghai'"])
+def test_how_a_database_is_set_to_write_changes_neither_what_is_sealed_nor_what_is_verified(
+    firm: Firm, setting: str
+) -> None:
+    database = firm.owner.url.database
+    firm.edit(f'ALTER DATABASE "{database}" SET {setting}')
+    firm.owner.dispose()
+    firm.ledger.engine.dispose()
+
+    firm.client("dialer").post("/v1/call-checks", json=CALL)
+    firm.client("admin").put("/v1/customers/later", json={"phones": ["13800138000"]})
+    firm.seal()
+
+    report = firm.verified()
+    assert (told(report), report.unsealed) == ([], 0)
