@@ -161,14 +161,13 @@ class TreeCheck:
                 return tile
             self._levels[level] = []
             index = end // width - 1
-            # Tiles over entries of which the last are missing were passed over.
+            # Tiles over entries of which some are missing were passed over.
             while tile is not None and _order(tile.level, tile.index) < (end, level):
                 tile = next(tiles, None)
-            is_there = tile is not None and (tile.level, tile.index) == (level, index)
             if len(row) < TILE_WIDTH:
-                return next(tiles, None) if is_there else tile  # it began before the range, or an entry is missing
+                return tile  # it began before the range, or an entry is missing
             found = root_of(row)
-            if is_there:
+            if tile is not None and (tile.level, tile.index) == (level, index):
                 self._compare(tile, row, found)
                 tile = next(tiles, None)
             else:

@@ -161,6 +161,10 @@ LEDGER_EDITS = {
         "DELETE FROM ledger_leaves WHERE entry = 310",
         [(310, None, None, "entry_missing"), (None, "letters", "d/9", "entry_missing")],
     ),
+    "number in the first tile gone": (
+        "DELETE FROM ledger_leaves WHERE entry = 255",
+        [(255, None, None, "entry_missing"), (None, "letters", "c/254", "entry_missing")],
+    ),
     "leaf": (
         "UPDATE ledger_leaves SET leaf = set_byte(leaf, 0, 0) WHERE entry = 310",
         [(310, "letters", "d/9", "entry_changed")],
