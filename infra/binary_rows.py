@@ -24,7 +24,7 @@ _JSONB_VERSION = b"\x01"
 _columns = Struct("!h").pack
 _length = Struct("!i").pack
 _day = Struct("!ii").pack
-_instant = Struct("!iq").pack
+_bigint = _instant = Struct("!iq").pack
 _FIRST_DAY = date(2000, 1, 1).toordinal()
 _FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -34,8 +34,16 @@ def copy_in(connection: Connection, statement: LiteralString, rows: Iterable[byt
     """Send rows, if there are any, in one piece; `statement` is a COPY FROM STDIN (FORMAT binary)."""
     content = b"".join(rows)
     if content:
-        with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(_HEADER + content + _TRAILER)
+        copy_parts(connection, statement, [content])
+
+
+def copy_parts(connection: Connection, statement: LiteralString, parts: Iterable[bytes]) -> None:
+    """Send some rows after the other, each part when it is made."""
+    with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(_HEADER)
+        for part in parts:
+            copy.write(part)
+        copy.write(_TRAILER)
 
 
 def row_start(columns: int) -> bytes:
@@ -46,8 +54,16 @@ def row_start(columns: int) -> bytes:
 def text_field(value: str | None) -> bytes:
     if value is None:
         return NULL
-    content = value.encode()
+    return bytes_field(value.encode())
+
+
+def bytes_field(content: bytes) -> bytes:
+    """Return what a bytea column takes, or a json column as JSON in UTF-8."""
     return _length(len(content)) + content
+
+
+def bigint_field(value: int | None) -> bytes:
+    return NULL if value is None else _bigint(8, value)
 
 
 def jsonb_field(content: bytes) -> bytes:
