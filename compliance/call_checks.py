@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 
 from compliance.call_dependencies import Dependencies, uuid_or_none
 from compliance.call_facts import Facts, ProposedCall
-from compliance.call_rules import decide_all
+from compliance.call_rules import Judge, decide_all
 from compliance.callee_facts import KnownPeople, NumberedCall, callee_of, read_known_people
 from compliance.check_rows import JudgedCall, write_checks, write_sides
 from compliance.decision import Decision
@@ -25,8 +25,6 @@ from compliance.shanghai import SHANGHAI
 from compliance.tables import callback_requests
 from compliance.working_days import Calendar
 from infra.ids import new_id_text
-
-_DECIDED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +128,13 @@ def _judge(
 def _judge_apart(
     calls: Sequence[NumberedCall], sides: Sequence[RecordedSide], known: KnownPeople, sitting: _Sitting
 ) -> Iterator[JudgedCall]:
-    """Decide on calls none of which bears on another, some at a time, so that their rows can leave meanwhile."""
+    """Decide on calls none of which bears on another, each when its turn comes, so that rows can leave meanwhile."""
     policy, at = sitting.book.policy, sitting.at
-    for start in range(0, len(calls), _DECIDED_AT_ONCE):
-        some, theirs = calls[start : start + _DECIDED_AT_ONCE], sides[start : start + _DECIDED_AT_ONCE]
-        callees = [callee_of(known, one, calendar=sitting.calendar, at=at) for one in some]
-        pairs = [
-            (one.call, Facts(side=side.side, callee=callee))
-            for one, side, callee in zip(some, theirs, callees, strict=True)
-        ]
-        for (call, facts), side, decision in zip(pairs, theirs, decide_all(pairs, policy, at=at), strict=True):
-            yield JudgedCall(call, side, facts.callee, decision, policy, at, _check_id(sitting))
+    judge = Judge(policy, at=at)
+    for one, side in zip(calls, sides, strict=True):
+        callee = callee_of(known, one, calendar=sitting.calendar, at=at)
+        decision = judge.decide(one.call, Facts(side=side.side, callee=callee))
+        yield JudgedCall(one.call, side, callee, decision, policy, at, _check_id(sitting))
 
 
 def _judge_in_order(

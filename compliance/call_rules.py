@@ -126,20 +126,20 @@ def decide_all(pairs: Sequence[tuple[ProposedCall, Facts]], policy: Policy, *, a
 
     Calls are fast together when their facts share the same `CallingSide` object.
     """
-    judge = _Judge(policy, moment_of(at))
+    judge = Judge(policy, at=at)
     return [judge.decide(call, facts) for call, facts in pairs]
 
 
-class _Judge:
+class Judge:
     """Decides calls at one moment under one policy, and keeps each answer for the cases that share it.
 
     Cases share an answer when they agree in their keys, which hold everything that the rules read. Keys hold the
     identity of the calling side, which is why a judge must not outlive the facts it was given.
     """
 
-    def __init__(self, policy: Policy, now: Moment) -> None:
+    def __init__(self, policy: Policy, *, at: datetime) -> None:
         self._policy = policy
-        self._now = now
+        self._now = moment_of(at)
         self._decisions: dict[Hashable, Decision] = {}
         self._answers: Known = {}
         self._regions: dict[Hashable, Hashable] = {}

@@ -6,15 +6,16 @@ spaces, as `msgspec` writes it); each decision names it by that digest.
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
-from typing import Any, cast
+from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg import Connection as PsycopgConnection
 from sqlalchemy import Connection, select, text
 
 from compliance.call_facts import Callee, CallingSide, Facts, ProposedCall, Purpose
@@ -25,9 +26,19 @@ from compliance.policy_store import policy_by_digest
 from compliance.register_book import RecordedSide
 from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.tables import call_checks, calling_sides
+from infra.binary_rows import (
+    UUID_LENGTH,
+    bigint_field,
+    bytes_field,
+    copy_parts,
+    instant_field,
+    jsonb_field,
+    row_start,
+    text_field,
+)
 
-_COPY = """COPY call_checks (check_id, actor, purpose, phone_digits, call, callee_facts, region, side_digest,
-    policy_digest, verdict, reasons, checked_at, valid_until, next_callable_at) FROM STDIN"""
+_COPY = """COPY call_checks (check_id, actor, purpose, side_digest, phone_digits, call, callee_facts, region,
+    policy_digest, verdict, reasons, checked_at, valid_until, next_callable_at) FROM STDIN (FORMAT binary)"""
 _ROWS_SENT_AT_ONCE = 500
 _WRITE_SIDE = text(
     "INSERT INTO calling_sides (side_digest, facts, recorded_at) VALUES (:digest, :facts, :now)"
@@ -46,8 +57,7 @@ class BrokenCheckError(RuntimeError):
     """The stored facts of a check do not have the digest under which they were stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedCall:
+class JudgedCall(msgspec.Struct, frozen=True):
     """A proposed call with the facts used and the decision made of them."""
 
     call: ProposedCall
@@ -86,49 +96,65 @@ def write_checks(connection: Connection, judged: Iterable[JudgedCall], *, actors
     leave in parts, so that the server stores some while the next are decided.
     """
     kept: list[JudgedCall] = []
-    lines = _lines(judged, actors, kept)
-    driver = cast("PsycopgConnection[Any]", connection.connection.driver_connection)
+    rows = _rows(judged, actors, kept)
+    parts = iter(lambda: b"".join(islice(rows, _ROWS_SENT_AT_ONCE)), b"")
     try:
-        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-            while part := "".join(islice(lines, _ROWS_SENT_AT_ONCE)):
-                copy.write(part)
+        copy_parts(connection, _COPY, parts)
     except psycopg.OperationalError:
         connection.invalidate()  # SQLAlchemy did not see the error, and would use the dead connection again
         raise
     return kept
 
 
-def _lines(judged: Iterable[JudgedCall], actors: Sequence[str], kept: list[JudgedCall]) -> Iterator[str]:
-    tails: dict[int, str] = {}
+def _rows(judged: Iterable[JudgedCall], actors: Sequence[str], kept: list[JudgedCall]) -> Iterator[bytes]:
+    # Calls that differ in nothing but their number share their side and one Decision: these are written once.
+    heads: dict[tuple[str, Purpose, int], bytes] = {}
+    tails: dict[int, bytes] = {}
     for one, actor in zip(judged, actors, strict=True):
         kept.append(one)
-        # Calls that differ in nothing but their number share one Decision: its part of the row is written once.
+        asked = (actor, one.call.purpose, id(one.side))
+        head = heads.get(asked)
+        if head is None:
+            digest = bytes_field(one.side.digest)
+            head = heads[asked] = text_field(actor) + text_field(one.call.purpose.value) + digest
         tail = tails.get(id(one.decision))
         if tail is None:
-            tail = tails[id(one.decision)] = _decision_columns(one)
-        yield _line(one, _escaped(actor), tail)
+            tail = tails[id(one.decision)] = _decision_fields(one)
+        yield _row(one, head, tail)
 
 
-def _line(one: JudgedCall, actor: str, tail: str) -> str:
+def _row(one: JudgedCall, head: bytes, tail: bytes) -> bytes:
     callee = one.callee
-    call_json, callee_json = _escaped(_call_json(one.call)), _escaped(_callee_json(callee))
-    return (
-        f"{one.check_id}\t{actor}\t{one.call.purpose.value}\t"
-        f"{callee.phone_e164[1:] if callee.phone_e164 else _NULL}\t{call_json}\t{callee_json}\t"
-        f"{callee.region or _NULL}\t\\\\x{one.side.digest.hex()}\t{tail}\n"
+    phone = callee.phone_e164
+    return b"".join(
+        (
+            _ROW_START,
+            bytes.fromhex(one.check_id.replace("-", "")),
+            head,
+            bigint_field(None if phone is None else int(phone)),
+            bytes_field(_call_json(one.call)),
+            bytes_field(_callee_json(callee)),
+            _region_field(callee.region),
+            tail,
+        )
     )
 
 
-def _call_json(call: ProposedCall) -> str:
+_ROW_START = row_start(14) + UUID_LENGTH
+_region_field = lru_cache(1 << 10)(text_field)
+_encode = msgspec.json.Encoder().encode
+
+
+def _call_json(call: ProposedCall) -> bytes:
     """Return what a call says beside its purpose, a column of its own, and the ids that its side has."""
     if call.customer_id is None and call.callback_request_id is None:
-        return msgspec.json.encode({"callee": call.callee}).decode()
+        return _encode({"callee": call.callee})
     own = {
         "callee": call.callee,
         "customer_id": call.customer_id,
         "callback_request_id": call.callback_request_id,
     }
-    return msgspec.json.encode(own).decode()
+    return _encode(own)
 
 
 def stored_call(side: CallingSide, *, purpose: str, own: Mapping[str, Any]) -> ProposedCall:
@@ -136,50 +162,32 @@ def stored_call(side: CallingSide, *, purpose: str, own: Mapping[str, Any]) -> P
     return replace(side.asked or ProposedCall(callee=""), purpose=Purpose(purpose), **own)
 
 
-def _callee_json(callee: Callee) -> str:
+_OF_THE_NUMBER = frozenset({"phone_e164", "mainland", "region", "region_source"})
+_more_of = attrgetter(*(one.name for one in fields(Callee) if one.name not in _OF_THE_NUMBER))
+_NOTHING_MORE = _more_of(Callee(phone_e164=None))
+
+
+def _callee_json(callee: Callee) -> bytes:
     """Return the facts about a callee; for a number of which nothing more is known, without all that is absent."""
-    number = Callee(
-        phone_e164=callee.phone_e164,
-        mainland=callee.mainland,
-        region=callee.region,
-        region_source=callee.region_source,
-    )
-    if callee.phone_e164 is None or callee != number:
-        return msgspec.json.encode(callee).decode()
+    if callee.phone_e164 is None or _more_of(callee) != _NOTHING_MORE:
+        return _encode(callee)
     region = f'"{callee.region}","region_source":"{callee.region_source}"' if callee.region else "null"
-    return f'{{"phone_e164":"{callee.phone_e164}","mainland":{str(callee.mainland).lower()},"region":{region}}}'
+    mainland = "true" if callee.mainland else "false"
+    return f'{{"phone_e164":"{callee.phone_e164}","mainland":{mainland},"region":{region}}}'.encode()
 
 
-def _decision_columns(one: JudgedCall) -> str:
+def _decision_fields(one: JudgedCall) -> bytes:
     decision = one.decision
-    return "\t".join(
+    return b"".join(
         (
-            one.policy.digest,
-            decision.verdict.value,
-            _json(decision.reasons),
-            one.at.isoformat(),
-            _instant(decision.valid_until),
-            _instant(decision.next_callable_at),
+            text_field(one.policy.digest),
+            text_field(decision.verdict.value),
+            jsonb_field(_encode(decision.reasons)),
+            instant_field(one.at),
+            instant_field(decision.valid_until),
+            instant_field(decision.next_callable_at),
         )
     )
-
-
-def _json(value: object) -> str:
-    return _escaped(msgspec.json.encode(value).decode())
-
-
-_NULL = "\\N"
-
-
-def _instant(at: datetime | None) -> str:
-    return _NULL if at is None else at.isoformat()
-
-
-def _escaped(value: str) -> str:
-    """Escape for COPY's text form."""
-    if "\\" in value or "\t" in value or "\n" in value or "\r" in value:
-        value = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    return value
 
 
 # A refusal recorded before the check, and in force at it, would have denied it: it was still being filed then, its

@@ -8,7 +8,7 @@ row swallowed by a neighbour's quote would be a person left unprotected.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -62,6 +62,19 @@ class TextBlock:
     number_column: int
 
     def rows(self) -> Iterator[Row]:
+        return self._plain_rows() if self.plain else self._careful_rows()
+
+    def _plain_rows(self) -> Iterator[Row]:
+        """Yield what `_careful_rows` would, at half the cost: nearly every block of nearly every list is plain."""
+        lines = self.data.decode(self.encoding).replace("\r\n", "\n").split("\n")
+        if not lines[-1]:
+            lines.pop()
+        delimiter, number_column = self.delimiter, self.number_column
+        for line, text in enumerate(lines, self.first_line):
+            cells = tuple(text.split(delimiter))
+            yield Row(line, cells, None if len(cells) > number_column else self._fault_of_few(cells))
+
+    def _careful_rows(self) -> Iterator[Row]:
         line = self.first_line
         for raw, is_whole in _raw_rows(self.data, _record(self.delimiter)):
             yield self._row(raw, line, None if is_whole else _BAD_QUOTE)
@@ -79,9 +92,13 @@ class TextBlock:
             text = text.replace("\0", "\ufffd")
             fault = _NUL
         cells = _cells(text, self.delimiter) if fault is None else tuple(text.split(self.delimiter))
-        if fault is None and len(cells) <= self.number_column and any(cell.strip() for cell in cells):
-            fault = too_few_cells(len(cells), self.number_column)
+        if fault is None and len(cells) <= self.number_column:
+            fault = self._fault_of_few(cells)
         return Row(line, cells, fault)
+
+    def _fault_of_few(self, cells: Sequence[str]) -> RowFault | None:
+        """Return the fault of a row that ends before the number, unless it is blank."""
+        return too_few_cells(len(cells), self.number_column) if any(cell.strip() for cell in cells) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ nothing is read or written here, so that a chunk of rows needs a handful of stat
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -16,13 +16,14 @@ from compliance.block_entries import BlockSource
 from compliance.do_not_call import PERMANENT
 from compliance.import_rows import ImportedRefusal
 from compliance.phone_numbers import masked
-from infra.ids import new_id_text
+from infra.ids import new_id_bytes
 
 _MOBILE_LENGTH = len("+8613800138000")
+_IMPORT = BlockSource.IMPORT
 _encode = msgspec.json.Encoder().encode
 
 
-class Demand(NamedTuple):
+class Demand(msgspec.Struct, frozen=True, gc=False):
     """What one row asks for, with the details of its event (JSON): all of it that does not depend on other rows."""
 
     phone_digits: int | None
@@ -30,54 +31,59 @@ class Demand(NamedTuple):
     refused_at: datetime
     through: date
     reason: str | None
-    details: str
-
-
-class _Evidence(msgspec.Struct, frozen=True):
-    job_id: UUID | None
-    line: int
+    details: bytes
 
 
 class _RefusalDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event of refusal keeps; the same fields as for a refusal that comes alone."""
+    """What an event of refusal keeps beside number and evidence: with them, the fields of one that comes alone."""
 
-    source: BlockSource = BlockSource.IMPORT
-    phone: str | None
+    source: BlockSource = _IMPORT
     customer_id: str | None
     months: int | None = None
     permanent: bool
     demanded_through: date | None
     reason: str | None
-    evidence: _Evidence
     call_id: str | None = None
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event, `details` as JSON. All are recorded by one person at one instant."""
 
-    event_id: str
-    entry_id: str
+    event_id: bytes
+    entry_id: bytes
     kind: str
     refused_at: datetime | None
     blocked_through: date | None
-    details: str
+    details: bytes
 
 
 def demand_of(refusal: ImportedRefusal, *, job_id: UUID | None) -> Demand:
     """Return what a row read as part of the job `job_id`, if there is one, asks for."""
-    phone = refusal.phone_e164
-    is_permanent = refusal.through == PERMANENT
-    details = _RefusalDetails(
-        phone=None if phone is None else _masked(phone),
-        customer_id=refusal.customer_id,
-        permanent=is_permanent,
-        demanded_through=None if is_permanent else refusal.through,
-        reason=refusal.reason,
-        evidence=_Evidence(job_id, refusal.line),
-    )
-    written = _encode(details).decode()
+    phone, customer_id, reason = refusal.phone_e164, refusal.customer_id, refusal.reason
+    # Most rows of a list differ in nothing but the number and the line: the rest is written once for all of them.
+    is_plain = customer_id is None and reason is None
+    rest = _plain_rest(refusal.through) if is_plain else _rest(customer_id, refusal.through, reason)
+    shown = b"null" if phone is None else b'"%b"' % _masked(phone).encode()
+    details = b'{"phone":%b,"evidence":{"job_id":%b,"line":%d},%b' % (shown, _encode(job_id), refusal.line, rest)
     digits = None if phone is None else int(phone)
-    return Demand(digits, refusal.customer_id, refusal.refused_at, refusal.through, refusal.reason, written)
+    return Demand(digits, customer_id, refusal.refused_at, refusal.through, reason, details)
+
+
+@lru_cache(1 << 14)
+def _plain_rest(through: date) -> bytes:
+    return _rest(None, through, None)
+
+
+def _rest(customer_id: str | None, through: date, reason: str | None) -> bytes:
+    """Return the details of a refusal without their beginning, the number and the evidence."""
+    is_permanent = through == PERMANENT
+    details = _RefusalDetails(
+        customer_id=customer_id,
+        permanent=is_permanent,
+        demanded_through=None if is_permanent else through,
+        reason=reason,
+    )
+    return _encode(details)[1:]
 
 
 def _masked(phone_e164: str) -> str:
@@ -87,11 +93,10 @@ def _masked(phone_e164: str) -> str:
     return masked(phone_e164)
 
 
-@dataclass(slots=True)
-class PlannedEntry:
-    """An entry as it will be. `entry_id` is the text of a UUID, which sorts as the UUID does."""
+class PlannedEntry(msgspec.Struct, gc=False):
+    """An entry as it will be. `entry_id` is the bytes of a UUID, which sort as the UUID does."""
 
-    entry_id: str
+    entry_id: bytes
     customer_id: str | None
     blocked_from: datetime
     refused_at: datetime
@@ -111,9 +116,9 @@ class KnownPersons:
 
     holders: dict[int, set[str]] = field(default_factory=dict)
     held: dict[str, set[int]] = field(default_factory=dict)
-    by_phone: dict[int, str] = field(default_factory=dict)
-    by_customer: dict[str, str] = field(default_factory=dict)
-    entries: dict[str, PlannedEntry] = field(default_factory=dict)
+    by_phone: dict[int, bytes] = field(default_factory=dict)
+    by_customer: dict[str, bytes] = field(default_factory=dict)
+    entries: dict[bytes, PlannedEntry] = field(default_factory=dict)
 
     def link(self, phone: int, customer_id: str) -> None:
         """Note that a customer holds, or held, a number."""
@@ -137,7 +142,7 @@ class Plan:
         self._known = known
         self._now = now
         self.tally = Tally()
-        self.new_phones: dict[int, str] = {}
+        self.new_phones: dict[int, bytes] = {}
         self.new_links: set[tuple[int, str]] = set()
         self.events: list[Event] = []
 
@@ -180,12 +185,12 @@ class Plan:
 
     def _create(self, phones: list[int], demand: Demand) -> None:
         entry = PlannedEntry(
-            new_id_text(),
+            new_id_bytes(),
             None,
             min(demand.refused_at, self._now),
             demand.refused_at,
             demand.through,
-            BlockSource.IMPORT,
+            _IMPORT,
             demand.reason,
             None,
             self._now,
@@ -193,7 +198,8 @@ class Plan:
         )
         self._known.entries[entry.entry_id] = entry
         self._add_refusal(entry, demand)
-        self._name(entry, demand, phones)
+        if demand.customer_id is not None:
+            self._name(entry, demand.customer_id, phones)
         for phone in phones:
             self._known.by_phone[phone] = self.new_phones[phone] = entry.entry_id
         self.tally.created += 1
@@ -204,8 +210,9 @@ class Plan:
         for entry in found:
             last_longer = _grow(entry, demand, self._now) or last_longer
             self._add_refusal(entry, demand)
-        oldest = min(found, key=lambda entry: (entry.created_at, entry.entry_id))
-        self._name(oldest, demand, phones)
+        oldest = found[0] if len(found) == 1 else min(found, key=lambda entry: (entry.created_at, entry.entry_id))
+        if demand.customer_id is not None:
+            self._name(oldest, demand.customer_id, phones)
         for phone in phones:
             if phone not in self._known.by_phone:
                 self._known.by_phone[phone] = self.new_phones[phone] = oldest.entry_id
@@ -216,10 +223,9 @@ class Plan:
         else:
             self.tally.unchanged += 1
 
-    def _name(self, entry: PlannedEntry, demand: Demand, phones: list[int]) -> None:
+    def _name(self, entry: PlannedEntry, customer_id: str, phones: list[int]) -> None:
         """See that the customer named leads to the entry, as every number does."""
-        customer_id = demand.customer_id
-        if customer_id is None or customer_id in self._known.by_customer:
+        if customer_id in self._known.by_customer:
             return
         if entry.customer_id is None:
             entry.customer_id = customer_id
@@ -233,14 +239,14 @@ class Plan:
 
     def _add_refusal(self, entry: PlannedEntry, demand: Demand) -> None:
         event = Event(
-            new_id_text(), entry.entry_id, "refusal", demand.refused_at, entry.blocked_through, demand.details
+            new_id_bytes(), entry.entry_id, "refusal", demand.refused_at, entry.blocked_through, demand.details
         )
         self.events.append(event)
 
     def _add_phone(self, entry: PlannedEntry, phone: int) -> None:
         # Masked for good: events outlive the erasure of a person's data.
-        details = msgspec.json.encode({"phone": masked(f"+{phone}")}).decode()
-        self.events.append(Event(new_id_text(), entry.entry_id, "phone_added", None, None, details))
+        details = _encode({"phone": masked(f"+{phone}")})
+        self.events.append(Event(new_id_bytes(), entry.entry_id, "phone_added", None, None, details))
 
 
 def _grow(entry: PlannedEntry, demand: Demand, now: datetime) -> bool:
@@ -250,7 +256,7 @@ def _grow(entry: PlannedEntry, demand: Demand, now: datetime) -> bool:
     is_latest = is_released or entry.source == BlockSource.KEY_PHRASE or demand.refused_at > entry.refused_at
     if is_latest:
         # The entry now rests on this row: the latest refusal, and people's word before a machine's.
-        entry.source, entry.reason = BlockSource.IMPORT, demand.reason
+        entry.source, entry.reason = _IMPORT, demand.reason
     blocked_from = min(entry.blocked_from, demand.refused_at, now)
     entry.is_changed = entry.is_changed or lasts_longer or is_latest or blocked_from < entry.blocked_from
     entry.blocked_from = blocked_from

@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from compliance.do_not_call import PERMANENT, blocked_through
 from compliance.list_rows import Row, find_column
 from compliance.phone_numbers import is_scientific_notation, normalise, normalise_caller
@@ -39,7 +41,7 @@ _NO = frozenset({"", "0", "false", "no", "n", "f", "否", "假", "-", "×"})
 _FOR_EVER = frozenset({"permanent", "永久", "长期"})
 
 
-class ImportedRefusal(NamedTuple):
+class ImportedRefusal(Struct, frozen=True, gc=False):
     """What one row asks for. `through` is inclusive; `raised` says that the row named an earlier day than the floor."""
 
     line: int
@@ -138,14 +140,14 @@ class RefusalReader:
         text = self._cell(row, column).strip()
         if not text:
             return self._moment, self._moment_floor
-        refused_at, day = _refusal_instant(text)
+        refused_at, floor = _refusal(text, self._months)
         if refused_at > self._latest:
             raise _BadCellError(
                 "refused_at_in_future",
                 "column refused_at: the refusal lies in the future; expected the past or the present",
                 "拒绝时间列:该时间晚于现在;应为过去或当前时间",
             )
-        return refused_at, _floor(day, self._months)
+        return refused_at, floor
 
     def _through(self, row: Row, floor: date) -> tuple[date, bool]:
         if self._permanent is not None and _is_yes(self._cell(row, self._permanent)):
@@ -157,8 +159,10 @@ class RefusalReader:
 
 
 @lru_cache(_REMEMBERED)
-def _floor(day: date, months: int) -> date:
-    return blocked_through(day, months)
+def _refusal(text: str, months: int) -> tuple[datetime, date]:
+    """Return the instant of a refusal, in UTC, and the last day that it blocks by the policy's months."""
+    refused_at, day = _refusal_instant(text)
+    return refused_at, blocked_through(day, months)
 
 
 def _phone(text: str, *, is_optional: bool) -> str | None:
@@ -218,7 +222,6 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().strip("'").upper()
 
 
-@lru_cache(_REMEMBERED)
 def _refusal_instant(text: str) -> tuple[datetime, date]:
     """Return the instant of a refusal, in UTC, and its day in Shanghai."""
     plain = _plain(text)

@@ -243,6 +243,18 @@ def test_replay_gives_the_same_answer_after_list_policy_and_registers_changed(co
         assert again.verdict is one.decision.verdict
 
 
+def test_checks_are_read_as_they_were_judged(connection: Connection) -> None:
+    write_registers(connection)
+    block(connection, 8613800138001, refused_at=NOON - timedelta(hours=1), through=date(2026, 12, 30))
+    odd = 'no "number" \\ \t 号码'
+
+    judged = check(
+        connection, ALLOWED, to("138 0013 8001"), to(odd), to("+85291234567"), to("13800138000", agent_id="?")
+    )
+
+    assert [read_check(connection, UUID(one.check_id)).judged for one in judged] == judged
+
+
 def test_facts_changed_after_the_decision_are_found_out(connection: Connection) -> None:
     write_registers(connection)
     [judged] = check(connection, ALLOWED)

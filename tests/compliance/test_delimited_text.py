@@ -2,6 +2,7 @@ import csv
 import io
 import pickle
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -315,3 +316,18 @@ def test_any_bytes_give_the_same_rows_in_blocks_of_any_size_and_no_line_is_lost(
     broken_inside = sum("".join(row.cells).count("\r\n") for row in rows)
     kept = sum(cell.count("\n") + cell.count("\r") for row in rows for cell in row.cells) - broken_inside
     assert len(rows) + kept == len(body.splitlines())
+
+
+@shared_tmp_path
+@given(
+    body=st.lists(st.sampled_from(["\n", "\r\n", ",", " ", "1", "张", "\u2028", "\x0b", "\x85", "x"])).map("".join),
+    encoding=st.sampled_from(["utf-8", "gb18030"]),
+)
+def test_a_plain_block_read_as_a_whole_gives_the_rows_it_gives_one_by_one(
+    tmp_path: Path, body: str, encoding: str
+) -> None:
+    table = table_of(tmp_path, f"姓名,手机号\n{body}".encode(encoding))
+    blocks = list(table.blocks(1 << 20))
+
+    assert all(block.plain for block in blocks)
+    assert rows_of(table) == [row for block in blocks for row in replace(block, plain=False).rows()]

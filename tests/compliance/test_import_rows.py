@@ -151,7 +151,8 @@ def test_an_unclear_last_day_is_rejected_naming_the_column(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["1", "TRUE", "yes", "是", "永久", "Ｙ", "√"])
 def test_a_permanent_block_has_no_end_whatever_last_day_stands_beside_it(text: str) -> None:
-    assert refusal("13800138000", "2026-03-15", "2026-09-14", "", text)[4:6] == (PERMANENT, False)
+    found = refusal("13800138000", "2026-03-15", "2026-09-14", "", text)
+    assert (found.through, found.raised) == (PERMANENT, False)
 
 
 @pytest.mark.parametrize("text", ["", "0", "FALSE", "no", "否", "-"])

@@ -162,4 +162,4 @@ def test_a_list_does_what_the_same_refusals_do_one_by_one(
 @given(st.one_of(st.from_regex(r"\+861[0-9]{10}", fullmatch=True), st.from_regex(r"\+[0-9]{5,15}", fullmatch=True)))
 def test_numbers_in_the_history_are_masked_as_everywhere(phone: str) -> None:
     demand = demand_of(ImportedRefusal(2, phone, None, NOON, PERMANENT, raised=False, reason=None), job_id=None)
-    assert f'"phone":"{masked(phone)}"' in demand.details
+    assert f'"phone":"{masked(phone)}"'.encode() in demand.details

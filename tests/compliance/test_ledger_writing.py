@@ -33,6 +33,7 @@ from tests.gate_facts import write_registers
 assert all_tables.REGISTERED
 
 PHONE = "+8613800138000"
+EVENT_LIKE_THE_OTHERS = {"kind": "test", "actor": "tests", "recorded_at": NOON}
 ODD = '🚫 "it\'s" 100% / \\ \t 保险'
 
 
@@ -66,8 +67,7 @@ def present(connection: Connection, table: str) -> dict[str, str]:
 
 def add_event(connection: Connection, **values: Any) -> UUID:
     event_id = new_id()
-    event = {"event_id": event_id, "kind": "test", "actor": "tests", "recorded_at": NOON, **values}
-    connection.execute(insert(audit_events).values(event))
+    connection.execute(insert(audit_events).values({**EVENT_LIKE_THE_OTHERS, "event_id": event_id, **values}))
     return event_id
 
 
@@ -214,6 +214,16 @@ def test_a_long_statement_leaves_entries_of_a_thousand_rows(connection: Connecti
     assert set(rows) == set(texts_now)
     assert all(row_digest(salt, texts_now[key]) == digest for key, (digest, salt) in rows.items())
     assert len({salt for _, salt in rows.values()}) == len(rows)
+
+
+def test_rows_alike_have_salts_of_their_own_alone_and_together(connection: Connection) -> None:
+    for _ in range(3):
+        add_event(connection)
+    connection.execute(insert(audit_events), [{**EVENT_LIKE_THE_OTHERS, "event_id": new_id()} for _ in range(3)])
+
+    salts = [salt for entry in written(connection) for _, salt in entry.rows.values()]
+    assert [len(salt) for salt in salts] == [SALT_BYTES] * 6
+    assert len(set(salts)) == 6
 
 
 def test_a_transaction_rolled_back_leaves_none(engine: Engine) -> None:

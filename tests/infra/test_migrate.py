@@ -177,6 +177,25 @@ def test_a_number_cannot_be_taken_off_its_block(entry: Connection, statement: st
         entry.execute(text(statement))
 
 
+def test_no_number_leads_to_an_entry_that_does_not_exist(entry: Connection) -> None:
+    statement = text("""
+        INSERT INTO do_not_call_phones SELECT 8613800138001 + n, CASE n WHEN 1 THEN gen_random_uuid() ELSE entry_id END
+          FROM do_not_call_entries, generate_series(0, 2) n""")
+    with pytest.raises(IntegrityError, match="needs its entry"):
+        entry.execute(statement)
+
+
+def test_a_number_and_its_entry_may_come_in_one_statement(entry: Connection) -> None:
+    statement = text("""
+        WITH other AS (INSERT INTO do_not_call_entries SELECT gen_random_uuid(), NULL, blocked_from, refused_at,
+          blocked_through, source, reason, released_at, raised_at, created_at, changed_in FROM do_not_call_entries
+          RETURNING entry_id)
+        INSERT INTO do_not_call_phones SELECT 8613800138001, entry_id FROM other""")
+    entry.execute(statement)
+
+    assert entry.execute(text("SELECT count(DISTINCT entry_id) FROM do_not_call_phones")).scalar_one() == 2
+
+
 @pytest.mark.parametrize(
     "statement",
     [
