@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, TEXT
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from compliance.call_facts import Block, Callee, ProposedCall, RegionSource
 from compliance.customers import CustomerVersion, customer_on, read_customers
@@ -26,7 +26,7 @@ _BLOCKS_NOW = """
     SELECT 'block' AS kind, p.phone_digits, NULL::text AS name, e.entry_id, e.blocked_from, e.blocked_through,
            NULL::bigint AS changes
       FROM do_not_call_phones p JOIN do_not_call_entries e USING (entry_id)
-     WHERE p.phone_digits = ANY(:phones) AND e.released_at IS NULL"""
+     WHERE p.phone_digits = ANY(CAST(:phones AS bigint[])) AND e.released_at IS NULL"""
 
 # The end that a refusal's event names is the entry's, to which a later refusal that was entered earlier may have
 # added; what the refusal itself demanded stands in its details. An entry that binds again has its longest end.
@@ -49,12 +49,12 @@ _BLOCKS_AS_OF = f"""
     SELECT 'block' AS kind, p.phone_digits, NULL::text AS name, e.entry_id, v.blocked_from, v.blocked_through,
            NULL::bigint AS changes
       FROM do_not_call_phones p JOIN do_not_call_entries e USING (entry_id), {_REFUSALS_AS_OF}
-     WHERE p.phone_digits = ANY(:phones) AND v.blocked_through IS NOT NULL"""  # noqa: S608 - constants only
+     WHERE p.phone_digits = ANY(CAST(:phones AS bigint[])) AND v.blocked_through IS NOT NULL"""  # noqa: S608 - constants only
 
 _CUSTOMERS_AND_COUNTERS = """
     UNION ALL
     SELECT 'customer', phone_digits, customer_id, NULL, NULL, NULL, NULL
-      FROM customer_phones WHERE phone_digits = ANY(:phones)
+      FROM customer_phones WHERE phone_digits = ANY(CAST(:phones AS bigint[]))
     UNION ALL
     SELECT 'counter', NULL, register, NULL, NULL, NULL, changes
       FROM register_counters"""
@@ -78,10 +78,9 @@ _PERSON_BLOCKS_AS_OF = f"""
       JOIN do_not_call_entries e USING (entry_id), {_REFUSALS_AS_OF}
      WHERE v.blocked_through IS NOT NULL"""  # noqa: S608 - constants only
 
-_phones = bindparam("phones", type_=ARRAY(BIGINT))
 _customers = bindparam("customers", type_=ARRAY(TEXT))
-_KNOWN_NOW = text(_BLOCKS_NOW + _CUSTOMERS_AND_COUNTERS).bindparams(_phones)
-_KNOWN_AS_OF = text(_BLOCKS_AS_OF + _CUSTOMERS_AND_COUNTERS).bindparams(_phones)
+_KNOWN_NOW = text(_BLOCKS_NOW + _CUSTOMERS_AND_COUNTERS)
+_KNOWN_AS_OF = text(_BLOCKS_AS_OF + _CUSTOMERS_AND_COUNTERS)
 _PERSONS_NOW = text(_PERSON_BLOCKS_NOW).bindparams(_customers)
 _PERSONS_AS_OF = text(_PERSON_BLOCKS_AS_OF).bindparams(_customers)
 
@@ -134,7 +133,9 @@ def read_known_people(
 ) -> KnownPeople:
     """Read blocks and customers for `calls`, as they are, or as known today of the instant `as_of`."""
     known = KnownPeople()
-    phones = [digits for digits in {numbered.phone_digits for numbered in calls} if digits is not None]
+    numbers = {numbered.phone_digits for numbered in calls}
+    # As the text of an array: of a list the driver would look at each number, at ten times the cost.
+    phones = "{" + ",".join([str(digits) for digits in numbers if digits is not None]) + "}"
     statement, when = (_KNOWN_NOW, {}) if as_of is None else (_KNOWN_AS_OF, {"as_of": as_of})
     for row in connection.execute(statement, {"phones": phones, **when}):
         if row.kind == "counter":
@@ -168,6 +169,8 @@ def callee_of(known: KnownPeople, numbered: NumberedCall, *, calendar: Calendar,
     for customer_id in known.customers_of(numbered):
         rows.extend(known.person_blocks.get(customer_id, ()))
     callee = replace(callee, block=_block(rows, calendar=calendar)) if rows else callee
+    if not known.customers:
+        return callee
     return _with_customers(known, numbered, callee, day=shanghai_day(at))
 
 
