@@ -28,7 +28,7 @@ from compliance.ledger_reading import (
     read_lines,
 )
 from compliance.ledger_readme import README
-from compliance.ledger_states import RowState, SourceEntry, Wanted, read_states
+from compliance.ledger_states import RowState, SourceEntry, Wanted, first_salts, read_states
 from compliance.ledger_tree import subtree_hashes
 from compliance.ledger_verifier import FORMAT, MIB, SEAL
 from compliance.merkle import (
@@ -227,6 +227,7 @@ class _Rows:
         self, connection: Connection, tables: Sequence[CoveredTable], checkpoint: StoredCheckpoint, leaves: Range
     ) -> None:
         self._connection, self._tables, self._checkpoint, self._leaves = connection, tables, checkpoint, leaves
+        self._never_changing = {one.table for one in tables if one.mode == "ranges"}
         self._said: int | None = None
         self.written = 0
 
@@ -250,10 +251,14 @@ class _Rows:
         later = [entry for entry in found if entry is not None]
         ranges = [inclusion_ranges(entry, size) for entry in later]
         paths = dict(zip(later, _paths(self._connection, ranges, size), strict=True))
+        again = [one for one in batch if one.first is not None and one.table in self._never_changing]
+        firsts = first_salts(self._connection, again) if again else {}
         for one in batch:
             row = {"table": one.table, "key": one.key, "salt": one.salt.hex(), "row": one.row}
             if one.row is None:
                 row["salt"] = None
+            elif (one.table, one.key) in firsts:
+                row["first"] = firsts[one.table, one.key].hex()
             latest = one.latest
             if latest is not None and self._is_later(latest):
                 yield {**row, "later": self._proof(latest, paths)}

@@ -160,13 +160,22 @@ def read_states(
 
 def as_first_left(connection: Connection, states: Sequence[RowState]) -> list[bool]:
     """Return of each row of which several entries speak whether it is as the first of them left it."""
+    found = _first_entries(connection, states)
+    return [_is_of(one.row, *found.get((one.table, one.key), (b"", b""))) for one in states]
+
+
+def first_salts(connection: Connection, states: Sequence[RowState]) -> dict[tuple[str, str], bytes]:
+    """Return by table and key, of rows of which several entries speak, the salt of the first."""
+    return {place: salt for place, (_, salt) in _first_entries(connection, states).items()}
+
+
+def _first_entries(connection: Connection, states: Sequence[RowState]) -> dict[tuple[str, str], tuple[bytes, bytes]]:
     asked = {
         "names": [one.table for one in states],
         "keys": [one.key for one in states],
         "entries": [one.first for one in states],
     }
-    found = {(name, key): (digest, salt) for name, key, digest, salt in connection.execute(_FIRST, asked)}
-    return [_is_of(one.row, *found.get((one.table, one.key), (b"", b""))) for one in states]
+    return {(name, key): (digest, salt) for name, key, digest, salt in connection.execute(_FIRST, asked)}
 
 
 def _is_of(row: str | None, digest: bytes, salt: bytes) -> bool:

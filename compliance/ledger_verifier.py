@@ -154,6 +154,7 @@ class Entry(NamedTuple):
     number: int
     table: str
     is_delete: bool
+    is_range: bool
     rows: list[tuple[str, bytes]]
 
 
@@ -288,7 +289,8 @@ def read_entry(line: bytes, where: str) -> Entry:
     if simple is not None:  # most entries: canonical as they match
         key, digest = simple[5].decode(errors="replace"), bytes.fromhex(simple[6].decode())
         if key.encode() == simple[5]:
-            return Entry(int(simple[1]), simple[3].decode(), simple[4] == b"delete", [(key, digest)])
+            is_delete, is_range = simple[4] == b"delete", simple[4] == b"range"
+            return Entry(int(simple[1]), simple[3].decode(), is_delete, is_range, [(key, digest)])
     content = _content(line, where)
     if list(content) != ["entry", "at", "kind", "rows"]:
         raise BundleError(f"{where} does not have the members entry, at, kind, rows")
@@ -301,7 +303,7 @@ def read_entry(line: bytes, where: str) -> Entry:
         if not isinstance(row, list) or len(row) != 2 or not isinstance(row[0], str) or not _is_hex(row[1], 64):  # noqa: PLR2004
             raise BundleError(f"{where} has a row that is not a key with a digest")
         found.append((row[0], bytes.fromhex(row[1])))
-    return Entry(number, shape[1], shape[2] == "delete", found)
+    return Entry(number, shape[1], shape[2] == "delete", shape[2] == "range", found)
 
 
 def read_note(text: str, where: str) -> Note:
@@ -402,7 +404,11 @@ class Join:
         self._waiting = 0
 
     def add(self, place: tuple[str, str], *content: object) -> None:
-        """Add a row, with its digest (empty: another entry accounts for it), or an entry about it with more."""
+        """Add an entry about a row: number, digest, whether it deletes, whether it is a range.
+
+        Or the row: its digest (empty: another entry accounts for it), that under the salt of the first range, and
+        whether an entry outside the bundle seals it again.
+        """
         self._parts[hash(place) % self._PARTS].append((place, *content))
         self._waiting += 1
         if self._waiting == self._MOST_WAITING:
@@ -422,21 +428,42 @@ class Join:
             self._judge_part(file, report)
 
     def _judge_part(self, file: BinaryIO, report: Report) -> None:
-        latest: dict[tuple[str, str], tuple[int, bytes, bool]] = {}
-        rows: dict[tuple[str, str], bytes] = {}
-        for place, *content in _records(file):
-            if len(content) > 1:
-                if place not in latest or latest[place][0] <= content[0]:
-                    latest[place] = (content[0], content[1], content[2])
-            elif place in rows:
-                report.add("row_unknown", "the row stands twice in rows.jsonl", place=place)
-            else:
-                rows[place] = content[0]
-        for place, (entry, digest, is_delete) in latest.items():
-            _judge(report, place, entry, None if is_delete else digest, rows.pop(place, None))
-        for place, digest in rows.items():
-            if digest:
+        part = _read_part(file, report)
+        for place, (entry, digest, is_delete, is_range) in part.latest.items():
+            found, first, is_again = part.rows.pop(place, (None, b"", False))
+            _judge(report, place, entry, None if is_delete else digest, found)
+            if is_range and (is_again or (found and part.ranges[place][0] < entry)):
+                begun, left = part.ranges[place]
+                if first != left:
+                    message = "the row, of a table whose rows never change, is not as the first entry about it left it"
+                    report.add("row_changed", message, entry=begun, place=place)
+        for place, (found, *_) in part.rows.items():
+            if found:
                 report.add("row_unknown", "no entry of the bundle speaks of this row", place=place)
+
+
+class _Part(NamedTuple):
+    """By table and key: the latest entry, the first range, and the row."""
+
+    latest: dict[tuple[str, str], tuple[int, bytes, bool, bool]]
+    ranges: dict[tuple[str, str], tuple[int, bytes]]
+    rows: dict[tuple[str, str], tuple[bytes | None, bytes, bool]]
+
+
+def _read_part(file: BinaryIO, report: Report) -> _Part:
+    part = _Part({}, {}, {})
+    for place, *content in _records(file):
+        if len(content) > 3:  # noqa: PLR2004 - a row has less
+            number, digest, is_delete, is_range = content
+            if place not in part.latest or part.latest[place][0] <= number:
+                part.latest[place] = (number, digest, is_delete, is_range)
+            if is_range and (place not in part.ranges or number < part.ranges[place][0]):
+                part.ranges[place] = (number, digest)
+        elif place in part.rows:
+            report.add("row_unknown", "the row stands twice in rows.jsonl", place=place)
+        else:
+            part.rows[place] = (content[0], content[1], content[2])
+    return part
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[Any, ...]]:
@@ -457,13 +484,36 @@ def _judge(report: Report, place: tuple[str, str], entry: int, digest: bytes | N
         report.add("row_changed", "the row is not as the latest entry about it left it", entry=entry, place=place)
 
 
+def _row_parts(content: dict[str, Any], where: str) -> tuple[tuple[str, str], bytes | None, bytes, list[str]]:
+    """Return of a line of rows.jsonl table and key, digest, that under the salt of `first`, and what else it names."""
+    names, (table, key, salt, row) = list(content), [*content.values(), None, None, None, None][:4]
+    more = [name for name in names[4:] if name != "first"]
+    if names not in (["table", "key", "salt", "row", *more], ["table", "key", "salt", "row", "first", *more]):
+        raise BundleError(f"{where} does not have the members table, key, salt, row")
+    if more not in ([], ["later"], ["unsealed"]):
+        raise BundleError(f"{where} does not have the members table, key, salt, row")
+    if not isinstance(table, str) or not isinstance(key, str):
+        raise BundleError(f"{where} does not name a table and a key")
+    digest = _salted(salt, row)
+    if digest is None and not (salt is row is None and more):
+        raise BundleError(f"{where} has no salt or no row")
+    first_digest = _salted(content.get("first"), row) or b""
+    if "first" in content and not first_digest:
+        raise BundleError(f"{where}: first is not a salt")
+    return (table, key), digest, first_digest, more
+
+
+def _salted(salt: object, row: object) -> bytes | None:
+    return row_digest(bytes.fromhex(str(salt)), row) if _is_hex(salt, 32) and isinstance(row, str) else None
+
+
 class _Bundle:
     """A bundle that is being read, with what has been found so far."""
 
     def __init__(self, archive: zipfile.ZipFile, report: Report, stack: ExitStack) -> None:
         self.archive, self.report, self.join = archive, report, Join(stack)
         self.found: dict[str, str] = {}
-        self.later: tuple[int, str, dict[str, bytes | None]] = (-1, "", {})
+        self.later: tuple[int, str, dict[str, bytes | None], bool] = (-1, "", {}, False)
         self.manifest = self._manifest()
         self.begin, self.end, self.size = (int(self.manifest[name]) for name in ("from", "to", "size"))
 
@@ -604,7 +654,7 @@ class _Bundle:
             numbers.check(entry.number)
             starts.compare(entry, leaf)
             for key, digest in entry.rows:
-                self.join.add((entry.table, key), entry.number, digest, entry.is_delete)
+                self.join.add((entry.table, key), entry.number, digest, entry.is_delete, entry.is_range)
         self.report.entries = tree.size - self.begin
         numbers.end(self.end)
         if len(self.report.problems) > before or newest.size != self.size:
@@ -627,26 +677,17 @@ class _Bundle:
             self.report.rows += 1
 
     def _check_row(self, content: dict[str, Any], where: str, newest: Note) -> None:
-        names = list(content)
-        table, key, salt, row = [*content.values(), None, None, None, None][:4]
-        if names[:4] != ["table", "key", "salt", "row"] or names[4:] not in ([], ["later"], ["unsealed"]):
-            raise BundleError(f"{where} does not have the members table, key, salt, row")
-        if not isinstance(table, str) or not isinstance(key, str):
-            raise BundleError(f"{where} does not name a table and a key")
-        place = (table, key)
-        digest = row_digest(bytes.fromhex(str(salt)), row) if _is_hex(salt, 32) and isinstance(row, str) else None
-        if digest is None and not (salt is row is None and names[4:]):
-            raise BundleError(f"{where} has no salt or no row")
-        if names[4:] == ["later"]:
+        place, digest, first_digest, more = _row_parts(content, where)
+        is_sealed_again = more == ["unsealed"]
+        if more == ["later"]:
             entry, said = self._later(content["later"], place, where, newest)
             if said != digest:
                 message = "the row is not as the entry after the range left it"
                 self.report.add("row_changed", message, entry=entry, place=place)
-            digest = b""
-        elif names[4:] == ["unsealed"]:
+            is_sealed_again = self.later[3]
+        elif more == ["unsealed"]:
             self.report.unsealed += 1
-            digest = b""
-        self.join.add(place, digest)
+        self.join.add(place, b"" if more else digest, first_digest, is_sealed_again)
 
     def _later(self, found: object, place: tuple[str, str], where: str, newest: Note) -> tuple[int, bytes | None]:
         """Return an entry after the range and the digest of a row in it; None: the entry deletes the row.
@@ -657,13 +698,13 @@ class _Bundle:
             raise BundleError(f"{where}: later does not have the members line and path")
         if "line" in found:
             self._prove_later(found, where, newest)
-        entry, table, rows = self.later
+        entry, table, rows, _ = self.later
         if found.get("entry", entry) != entry or table != place[0] or place[1] not in rows:
             raise BundleError(f"{where}: the entry named as later does not speak of this row")
         return entry, rows[place[1]]
 
     def _prove_later(self, found: dict[str, Any], where: str, newest: Note) -> None:
-        self.later = (-1, "", {})
+        self.later = (-1, "", {}, False)
         line, path = str(found["line"]).encode(errors="replace"), _hashes(found["path"], where)
         entry = read_entry(line, f"{where}: later")
         leaf = hashlib.sha256(b"\x00" + line).digest()
@@ -672,7 +713,7 @@ class _Bundle:
         ):
             raise BundleError(f"{where}: the entry named as later is not in the tree, or not after the range")
         rows = {key: None if entry.is_delete else digest for key, digest in entry.rows}
-        self.later = (entry.number, entry.table, rows)
+        self.later = (entry.number, entry.table, rows, entry.is_range)
 
     def _check_digests(self) -> None:
         """Report files that are not those of the manifest, unless it is said already what is wrong in them."""

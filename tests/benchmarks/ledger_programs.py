@@ -1,8 +1,9 @@
 """Pieces of work on the ledger, each in a process of its own.
 
 `python -m tests.benchmarks.ledger_programs seal URL DATA_DIR` seals everything that waits, once; `keep-sealing URL
-DATA_DIR` does so every few seconds until SIGTERM, as the worker does; `block URL SECONDS SEED` blocks one new person
-after another, each in a transaction of its own. Prints a line of JSON.
+DATA_DIR` does so every few seconds until SIGTERM, as the worker does; `block URL SECONDS SEED BEGIN` blocks one new
+person after another, each in a transaction of its own, and counts from the instant BEGIN of the monotonic clock, by
+which all writers have started. Prints a line of JSON.
 """
 
 import json
@@ -13,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 from threading import Event
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
@@ -54,21 +55,19 @@ def keep_sealing(url: str, data_dir: str) -> dict[str, object]:
     return {"entries": entries, "busy_s": busy_s}
 
 
-def block(url: str, seconds: str, seed: str) -> dict[str, object]:
+def block(url: str, seconds: str, seed: str, begin: str) -> dict[str, object]:
     engine = make_engine(url, application_name="benchmarks", pre_ping=False)
     clock = clock_with_offset(timedelta(milliseconds=clock_offset_ms()))
-    chance, written = Random(seed), 0
+    chance, written, begin_s, end_s = Random(seed), 0, float(begin), float(begin) + float(seconds)
     with engine.connect() as connection:
-        started = perf_counter()
-        while perf_counter() - started < float(seconds):
+        while (at := monotonic()) < end_s:
             now = clock()
             phone = f"+{FIRST_BLOCKED + chance.randrange(_NUMBERS)}"
             refusal = Refusal(phone_e164=phone, source=BlockSource.CALL, refused_at=now)
             with connection.begin():
                 block_person(connection, refusal, block_months=6, person="dialer", now=now)
-            written += 1
-        took = perf_counter() - started
-    return {"written": written, "per_second": written / took}
+            written += at >= begin_s
+    return {"written": written, "per_second": written / float(seconds)}
 
 
 PROGRAMS: dict[str, Callable[..., dict[str, object]]] = {"seal": seal, "keep-sealing": keep_sealing, "block": block}

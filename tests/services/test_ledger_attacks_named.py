@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
+from compliance.ledger_bundle import write_bundle
 from compliance.ledger_keys import open_keys
 from compliance.ledger_lines import hidden_key, joined_key, row_digest
 from compliance.ledger_outside import Finding
@@ -12,6 +13,7 @@ from compliance.ledger_reading import read_origin
 from compliance.ledger_runs import check_outside
 from compliance.ledger_sealer import Signer, seal
 from compliance.ledger_tables import NOT_COVERED_COLUMNS
+from compliance.ledger_verifier import verify_bundle
 from tests.compliance.ledger_rows import one_key
 from tests.conftest import NOON
 from tests.gate_facts import CALL
@@ -107,7 +109,7 @@ def test_a_rewritten_ledger_signed_with_the_stolen_key_is_found_by_the_outside(f
     assert ready.json()["problems"][0].startswith("ledger_fork")
 
 
-def test_an_edited_check_is_found_though_the_sealer_was_set_back_to_seal_it_again(firm: Firm) -> None:
+def test_an_edited_check_is_found_though_the_sealer_was_set_back_to_seal_it_again(firm: Firm, tmp_path: Path) -> None:
     with firm.owner.connect() as connection:
         check = str(connection.execute(text(CHECK)).scalar_one())
     firm.edit(
@@ -117,9 +119,27 @@ def test_an_edited_check_is_found_though_the_sealer_was_set_back_to_seal_it_agai
 
     firm.seal()
 
-    assert [(table, key, what) for _entry, table, key, what in told(firm.verified())] == [
-        ("call_checks", check, "row_changed")
-    ]
+    live = told(firm.verified())
+    with firm.snapshot() as connection:
+        bundle = told(firm.bundled_in(connection, tmp_path / "b.zip"))
+    assert [(table, key, what) for _entry, table, key, what in live] == [("call_checks", check, "row_changed")]
+    assert bundle == live
+
+
+def test_checks_that_are_sealed_again_after_a_restore_are_no_problem(firm: Firm, tmp_path: Path) -> None:
+    firm.edit("UPDATE ledger_checkpoints SET cluster = 'another'")
+    before = firm.seal().checkpoint
+    assert before is not None
+    firm.edit("UPDATE ledger_checkpoints SET cluster = 'another'")
+    firm.seal()
+
+    with firm.snapshot() as connection:
+        whole = firm.bundled_in(connection, tmp_path / "whole.zip")
+        write_bundle(connection, tmp_path / "part.zip", begin=0, end=before.size, keys=firm.keys(), now=firm.clock())
+    part = verify_bundle(tmp_path / "part.zip")
+
+    assert (told(firm.verified()), told(whole), told(part)) == ([], [], [])
+    assert (whole.rows, part.unsealed) == (firm.verified().rows, 0)
 
 
 def test_a_sealer_set_back_or_moved_ahead_is_found(firm: Firm) -> None:
