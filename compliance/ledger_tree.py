@@ -203,16 +203,30 @@ def _read(connection: Connection, in_tiles: Sequence[_Row], at_edge: Sequence[_R
         for level, index, hashes in connection.execute(_TILES, asked):
             for place in range(TILE_WIDTH):
                 found[level, (index << TILE_HEIGHT) + place] = hashes[place * _HASH : (place + 1) * _HASH]
-    leaves = [row for row in at_edge if row.level == 0]
+    edge = _spans(at_edge)
+    leaves = [row for row in edge if row.level == 0]
     if leaves:
         asked = {"begins": [row.begin for row in leaves], "ends": [row.end for row in leaves]}
         found.update(((0, entry), leaf) for entry, leaf in connection.execute(_LEAVES, asked))
-    roots = [row for row in at_edge if row.level]
+    roots = [row for row in edge if row.level]
     if roots:
         below = {"levels": [row.level - 1 for row in roots]}
         asked = {**below, "begins": [row.begin for row in roots], "ends": [row.end for row in roots]}
         found.update(((level + 1, index), root) for level, index, root in connection.execute(_ROOTS, asked))
     return found
+
+
+def _spans(rows: Sequence[_Row]) -> list[_Row]:
+    """Return a row per level that spans all of that level: at the edge they lie in one tile."""
+    levels = {row.level for row in rows}
+    return [
+        _Row(
+            level,
+            min(row.begin for row in rows if row.level == level),
+            max(row.end for row in rows if row.level == level),
+        )
+        for level in sorted(levels)
+    ]
 
 
 def _hash_at(found: _Found, level: int, index: int) -> bytes:
