@@ -147,7 +147,7 @@ def test_a_line_is_read_as_it_was_written(entry: int, at: datetime, kind: str, r
     found = read_entry(line, "here")
 
     table, _, action = kind.rpartition(".")
-    assert found == (entry, table, action == "delete", rows)
+    assert found == (entry, table, action == "delete", action == "range", rows)
     assert entry_line(found.number, at, kind, found.rows) == line
 
 
