@@ -8,7 +8,7 @@ Nothing here checks a hash against another: who has a checkpoint and a proof doe
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -23,15 +23,13 @@ from compliance.merkle import (
     node_hash,
     perfect_subtrees,
 )
-from infra.binary_copy import driver_connection
+from infra.binary_rows import copy_in
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 
 _HASH = 32
 _WITHIN = TILE_WIDTH - 1
-_COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_COPY_END = b"\xff\xff"
 _LEAF_ROW = struct.Struct(">hiqiqi32s")
 _TILE_HEAD = struct.Struct(">hiiiqi")
 _LENGTH = struct.Struct(">i")
@@ -253,7 +251,7 @@ def _copy_leaves(connection: Connection, size: int, sources: Sequence[int], leav
         _LEAF_ROW.pack(3, 8, size + place, 8, source, _HASH, leaf)
         for place, (source, leaf) in enumerate(zip(sources, leaves, strict=True))
     )
-    _copy(connection, "COPY ledger_leaves (entry, source, leaf) FROM STDIN (FORMAT binary)", rows)
+    copy_in(connection, "COPY ledger_leaves (entry, source, leaf) FROM STDIN (FORMAT binary)", rows)
 
 
 def _copy_tiles(connection: Connection, tiles: Sequence[_Tile]) -> None:
@@ -264,10 +262,4 @@ def _copy_tiles(connection: Connection, tiles: Sequence[_Tile]) -> None:
         + tile.root
         for tile in tiles
     )
-    if tiles:
-        _copy(connection, "COPY ledger_tiles (level, index, hashes, root) FROM STDIN (FORMAT binary)", rows)
-
-
-def _copy(connection: Connection, statement: str, rows: Iterable[bytes]) -> None:
-    with driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(_COPY_HEADER + b"".join(rows) + _COPY_END)
+    copy_in(connection, "COPY ledger_tiles (level, index, hashes, root) FROM STDIN (FORMAT binary)", rows)
