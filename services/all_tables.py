@@ -2,8 +2,18 @@
 
 import compliance.ledger_tables
 import compliance.register_tables
+import compliance.sale_tables
 import compliance.tables
 import infra.tables
+import recordings.tables
 import services.tables
 
-REGISTERED = (infra.tables, compliance.ledger_tables, compliance.tables, compliance.register_tables, services.tables)
+REGISTERED = (
+    infra.tables,
+    compliance.ledger_tables,
+    compliance.tables,
+    compliance.register_tables,
+    compliance.sale_tables,
+    recordings.tables,
+    services.tables,
+)
