@@ -186,6 +186,35 @@ disposals = Table(
     Column("approved_at", DateTime(timezone=True), nullable=False),
 )
 
+fixity_days = Table(
+    "fixity_days",
+    metadata,
+    Column("day", Date, primary_key=True, comment="in Shanghai"),
+    Column("copies", BigInteger, nullable=False, comment="hashed, found good or not"),
+    Column("bytes", BigInteger, nullable=False),
+    Column("damaged", BigInteger, nullable=False, comment="found missing or changed"),
+    Column("weakened", BigInteger, nullable=False, comment="found less locked than it was, or hidden"),
+    Column("repaired", BigInteger, nullable=False),
+    info={"updates": ["copies", "bytes", "damaged", "weakened", "repaired"]},
+)
+
+call_completeness = Table(
+    "call_completeness",
+    metadata,
+    Column("call_id", Text, ForeignKey("call_records.call_id"), primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("talk_ms", BigInteger, comment="null: nobody said when the call ended"),
+    Column("recorded_ms", BigInteger, nullable=False, comment="what there was when it was judged, or came later"),
+    Column("incident_id", UUID(as_uuid=True), ForeignKey("incidents.incident_id")),
+    Column("call_recorded_at", DateTime(timezone=True), nullable=False),
+    Column("judged_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("verdict IN ('complete', 'missing', 'short')", name="verdict"),
+    CheckConstraint("(verdict = 'complete') = (incident_id IS NULL)", name="incident"),
+    Index("ix_call_completeness_call_recorded_at", "call_recorded_at"),
+    Index("ix_call_completeness_judged_at", "judged_at", postgresql_where=text("incident_id IS NOT NULL")),
+    info={"updates": ["recorded_ms"]},
+)
+
 archive_begun = Table(
     "archive_begun",
     metadata,
