@@ -45,10 +45,11 @@ class CompanyYears:
 
 
 class Standing(NamedTuple):
-    """How a recording stands, and why in words."""
+    """How a recording stands, why in words, and the facts behind it."""
 
     retention: Retention
     why: tuple[Sentence, ...]
+    facts: RetentionFacts
 
 
 class _Stored(NamedTuple):
@@ -186,7 +187,7 @@ def judge_rows(
     for recording_id, plain in facts.items():
         whole = replace(plain, blocked_through=blocks.get(recording_id))
         retention = decide(whole, years, today=today)
-        found[recording_id] = Standing(retention, tuple(why(whole, retention, years, today=today)))
+        found[recording_id] = Standing(retention, tuple(why(whole, retention, years, today=today)), whole)
     return found
 
 
