@@ -26,6 +26,7 @@ from compliance import (
     rule_answers,
 )
 from infra import jobs
+from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
 from services.check_queue import QueueUnavailableError, RevokedTokenError
 from services.problems import Problem, database_away, register_answer, register_problem, unauthorized
@@ -69,6 +70,7 @@ _BAD_FIELD: dict[type[Exception], str] = {
     list_rows.UnreadableListError: "file",
     periods.PeriodOutOfRangeError: "months",
     rule_answers.NaiveInstantError: "at",
+    UnreadableAudioError: "file",
 }
 """Errors about one value sent, with the field to name when the error does not name it itself."""
 

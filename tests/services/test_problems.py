@@ -67,6 +67,7 @@ NEVER_REACHES_HTTP = {
     "infra.s3_client.S3Error": "each store of ours raises its own error from it",
     "infra.s3_place.S3PlaceError": "becomes a line of SettingsError",
     "infra.settings.SettingsError": "the command line says it",
+    "infra.version_journal.BrokenJournalError": "the directory store raises its own error from it",
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
     "services.attesting.AttesterSettingsError": "the command line says it",
     "services.ledger_spans.LedgerEdgeError": "becomes an InputError; the command line says it",
