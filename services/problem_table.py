@@ -24,6 +24,7 @@ from compliance import (
     register_fields,
     registers,
     rule_answers,
+    working_days,
 )
 from infra import jobs
 from services import tokens
@@ -69,6 +70,7 @@ _BAD_FIELD: dict[type[Exception], str] = {
     list_rows.UnreadableListError: "file",
     periods.PeriodOutOfRangeError: "months",
     rule_answers.NaiveInstantError: "at",
+    working_days.WorkingDayCountError: "days",
 }
 """Errors about one value sent, with the field to name when the error does not name it itself."""
 
