@@ -19,8 +19,8 @@ from compliance.policy_store import policy_in_force
 from compliance.row_sets import add_rows
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id
-from recordings.holds import UnknownRecordingError
-from recordings.retention import Standing, lock_retention, read_retention, years_of_policy
+from recordings.copy_rows import UnknownRecordingError
+from recordings.retention import Standing, lock_retention, read_retention
 from recordings.retention_rules import RetentionState
 from recordings.retention_words import Sentence
 from recordings.tables import disposals, recording_copies, recording_events, recordings
@@ -154,7 +154,7 @@ def dispose(connection: Connection, payload: dict[str, Any], *, person: str, now
         "approved_by": person,
         "policy_digest": policy.digest,
         "statutes": statutes(policy, on=shanghai_day(now)),
-        "years_without_sale": years_of_policy(policy).years_without_sale,
+        "years_without_sale": policy.retention.years_without_sale,
         "recordings": _certified(connection, ids, standing),
     }
     connection.execute(
