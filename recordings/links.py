@@ -15,7 +15,7 @@ from compliance.policy_store import policy_in_force
 from compliance.sale_tables import sales
 from compliance.shanghai import SHANGHAI
 from compliance.tables import call_records
-from recordings.events import note_event
+from recordings.copy_rows import add_event
 from recordings.retention import refresh
 from recordings.tables import recording_events, recordings
 
@@ -89,7 +89,7 @@ def link_arrived(connection: Connection, *, now: datetime) -> list[UUID]:
         added = _facts_added(connection, row)
         changed = update(recordings).where(_columns.recording_id == row["recording_id"])
         connection.execute(changed.values(is_unlinked=False, **added))
-        note_event(connection, row["recording_id"], "linked", details={"added": sorted(added)}, person=_SWEEP, now=now)
+        add_event(connection, row["recording_id"], "linked", {"added": sorted(added)}, person=_SWEEP, now=now)
     return [row["recording_id"] for row in found]
 
 
@@ -117,7 +117,7 @@ def tell_unlinked(connection: Connection, *, now: datetime) -> int:
     open_incidents(connection, incidents, person=_SWEEP, now=now)
     for row, incident in zip(found, incidents, strict=True):
         details = {"unknown": incident.details["unknown"]}
-        note_event(connection, row["recording_id"], "unlinked", details=details, person=_SWEEP, now=now)
+        add_event(connection, row["recording_id"], "unlinked", details, person=_SWEEP, now=now)
     return len(found)
 
 

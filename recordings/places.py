@@ -1,11 +1,11 @@
 """Where the archive keeps things: the store of first copies, the store of second copies, the staging directory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.object_store import ObjectStore
-
-FIRST, SECOND = "first", "second"
+from recordings.copy_rows import CopyName
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,10 @@ class Places:
     second: ObjectStore
     staging: Path
 
-    def store(self, copy: str) -> ObjectStore:
-        """Return the store of the copy named `first` or `second`."""
-        return self.first if copy == FIRST else self.second
+    @property
+    def stores(self) -> Mapping[str, ObjectStore]:
+        """Return both stores by the name of their copy."""
+        return {CopyName.FIRST: self.first, CopyName.SECOND: self.second}
 
     def close(self) -> None:
         """Give back connections of both stores."""

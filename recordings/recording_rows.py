@@ -1,20 +1,16 @@
 """Finding recordings and reading what is stored of them. Changes nothing."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, or_, select, tuple_
 
 from compliance.sale_tables import sale_calls
 from compliance.shanghai import midnight
-from recordings.tables import recording_copies, recording_events, recording_holds, recording_media, recordings
-
-
-class UnknownRecordingError(LookupError):
-    """No recording has this id."""
+from recordings.copy_rows import UnknownRecordingError
+from recordings.tables import recording_copies, recording_events, recording_media, recordings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +67,6 @@ class Media(NamedTuple):
     playable_key: str | None
     playable_version_id: str | None
     playable_size_bytes: int | None
-
-
-class Hold(NamedTuple):
-    hold_id: UUID
-    reason: str
-    placed_at: datetime
 
 
 class RecordingEvent(NamedTuple):
@@ -170,21 +160,6 @@ def read_media(connection: Connection, recording_id: UUID) -> Media | None:
     statement = select(*(columns[name] for name in Media._fields)).where(columns.recording_id == recording_id)
     row = connection.execute(statement).one_or_none()
     return None if row is None else Media(*row)
-
-
-def holds_of(connection: Connection, recording_ids: Collection[UUID]) -> dict[UUID, list[Hold]]:
-    """Return the holds that are not released of each of these recordings that has any, oldest first."""
-    columns = recording_holds.c
-    statement = (
-        select(columns.recording_id, columns.hold_id, columns.reason, columns.placed_at)
-        .where(columns.recording_id == func.any(sorted(recording_ids)), columns.released_at.is_(None))
-        .order_by(columns.placed_at, columns.hold_id)
-    )
-    found: dict[UUID, list[Hold]] = {}
-    if recording_ids:
-        for recording_id, *hold in connection.execute(statement):
-            found.setdefault(recording_id, []).append(Hold(*hold))
-    return found
 
 
 def read_events(connection: Connection, recording_id: UUID) -> list[RecordingEvent]:

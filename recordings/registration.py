@@ -18,17 +18,17 @@ from compliance.policy_store import policy_in_force
 from infra.ids import new_id
 from infra.object_store import StoredObject
 from recordings.audio import Audio
-from recordings.events import note_event
+from recordings.copy_rows import LACKING, CopyName, CopyState, add_event, first_verification
 from recordings.links import CallFacts, call_facts, unknown_names
 from recordings.metadata import Metadata
 from recordings.object_keys import object_key
-from recordings.places import FIRST, SECOND, Places
+from recordings.places import Places
 from recordings.retention import lock_links, refresh
 from recordings.staging import StagedFile
 from recordings.tables import recording_copies, recording_media, recordings
 
-VERIFY_FIRST_AFTER = timedelta(days=1)
-"""What was just read back is hashed again the next day; from then on by the schedule of fixity."""
+VERIFIED_FIRST_WITHIN = timedelta(days=30)
+"""What was just read back is hashed again at its own place in this period; from then on by the schedule of fixity."""
 
 MAY_BE_SHORTER = timedelta(seconds=2)
 """All recordings of a call together may be so much shorter than the time talked (art. 35: the whole of the call)."""
@@ -113,7 +113,7 @@ def register(connection: Connection, places: Places, prepared: Prepared, *, now:
     refresh(connection, [recording_id], policy=policy_in_force(connection, now=now), now=now)
     warnings = _call_warnings(connection, metadata, call)
     details = {"source": arrival.source, "sha256": arrival.staged.sha256.hex(), "warnings": _codes(warnings)}
-    note_event(connection, recording_id, "stored", details=details, person=arrival.person, now=now)
+    add_event(connection, recording_id, "stored", details, person=arrival.person, now=now)
     return Registered(recording_id, is_new=True, warnings=warnings)
 
 
@@ -156,8 +156,9 @@ def _add_copies(
     connection: Connection, places: Places, recording_id: UUID, prepared: Prepared, *, now: datetime
 ) -> None:
     """Write what the first store has, what the second is to get, and what players need."""
-    first = {"recording_id": recording_id, "copy": FIRST, **_as_stored(places, prepared.stored, now=now)}
-    second = {"recording_id": recording_id, "copy": SECOND, "store": places.second.name, "state": "wanted"}
+    key = {"recording_id": recording_id}
+    first = {**key, "copy": CopyName.FIRST, **_as_stored(places, recording_id, prepared.stored, now=now)}
+    second = {**key, "copy": CopyName.SECOND, "store": places.second.name, "state": CopyState.WANTED}
     connection.execute(insert(recording_copies).values(first))
     connection.execute(insert(recording_copies).values(second))
     connection.execute(
@@ -167,16 +168,16 @@ def _add_copies(
     )
 
 
-def _as_stored(places: Places, stored: StoredObject, *, now: datetime) -> dict[str, object]:
+def _as_stored(places: Places, recording_id: UUID, stored: StoredObject, *, now: datetime) -> dict[str, object]:
     return {
         "store": places.first.name,
-        "state": "stored",
+        "state": CopyState.STORED,
         "version_id": stored.version_id,
         "is_held": stored.is_held,
         "retain_until": stored.retain_until,
         "stored_at": now,
         "verified_at": now,
-        "verify_after": now + VERIFY_FIRST_AFTER,
+        "verify_after": first_verification(recording_id, CopyName.FIRST, now, VERIFIED_FIRST_WITHIN),
     }
 
 
@@ -198,12 +199,12 @@ def _register_again(connection: Connection, places: Places, prepared: Prepared, 
     copies = recording_copies.c
     healed = connection.execute(
         update(recording_copies)
-        .where(copies.recording_id == recording_id, copies.copy == FIRST, copies.state.in_(("missing", "changed")))
-        .values(_as_stored(places, prepared.stored, now=now))
+        .where(copies.recording_id == recording_id, copies.copy == CopyName.FIRST, copies.state.in_(LACKING))
+        .values(_as_stored(places, recording_id, prepared.stored, now=now))
     )
     if healed.rowcount:
-        details = {"copy": FIRST}
-        note_event(connection, recording_id, "repaired", details=details, person=prepared.arrival.person, now=now)
+        details = {"copy": CopyName.FIRST}
+        add_event(connection, recording_id, "repaired", details, person=prepared.arrival.person, now=now)
     return _add_facts(connection, row, prepared.arrival, now=now)
 
 
@@ -226,7 +227,7 @@ def _same(connection: Connection, arrival: Arrival) -> RowMapping | None:
 
 def _has_copy(connection: Connection, recording_id: UUID) -> bool:
     copies = recording_copies.c
-    found = select(copies.copy).where(copies.recording_id == recording_id, copies.state == "stored").limit(1)
+    found = select(copies.copy).where(copies.recording_id == recording_id, copies.state == CopyState.STORED).limit(1)
     return connection.execute(found).scalar_one_or_none() is not None
 
 
@@ -247,7 +248,7 @@ def _add_facts(connection: Connection, row: RowMapping, arrival: Arrival, *, now
         refresh(connection, [recording_id], policy=policy_in_force(connection, now=now), now=now)
     if added or other:
         details = {"added": sorted(added), "contradicted": sorted(other)}
-        note_event(connection, recording_id, "repeated", details=details, person=arrival.person, now=now)
+        add_event(connection, recording_id, "repeated", details, person=arrival.person, now=now)
     warnings = tuple(_contradiction(_shown(name)) for name in other)
     return Registered(recording_id, is_new=False, warnings=warnings)
 
