@@ -11,8 +11,8 @@ from recordings.unreadable_audio import Reason, UnreadableAudioError
 LEAST_RATE = 4_000
 MOST_RATE = 192_000
 MOST_CHANNELS = 8
-MOST_SAMPLES = 2**32
-"""Of all channels together: 74 hours of a stereo call at 8 kHz, about two minutes of decoding.
+MOST_SAMPLES = 2**32 - 2**16
+"""Of all channels together: 74 hours of a stereo call at 8 kHz, about a minute of decoding, and what WAV has room for.
 
 Silence packs so well that a file of a megabyte can honestly hold a month of it. No call is that long.
 """

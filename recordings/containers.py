@@ -6,7 +6,7 @@ from recordings.audio_layout import Layout
 from recordings.file_bytes import read_at, unsupported
 from recordings.flac import walk_flac
 from recordings.headerless import seems_alaw_or_ulaw
-from recordings.mp3 import walk_mp3
+from recordings.mp3 import begins_as_mp3, walk_mp3
 from recordings.mp3_tags import id3_end
 from recordings.ogg_opus import walk_ogg_opus
 from recordings.unreadable_audio import Reason, UnreadableAudioError
@@ -51,7 +51,7 @@ def walk_container(file: BinaryIO, size: int) -> Layout | None:
     head = read_at(file, begin, _HEAD)
     if head[:4] == b"fLaC":
         return walk_flac(file, size, begin=begin)
-    if begin or _is_mp3(head):
+    if begin or begins_as_mp3(file, begin):
         return walk_mp3(file, size)
     if head[:4] in (b"RIFF", b"RF64"):
         return walk_wave(file, size)
@@ -75,19 +75,6 @@ def refuse_headerless(file: BinaryIO) -> NoReturn:
     raise UnreadableAudioError(
         Reason.NOT_AUDIO,
         f"the file is not audio: expected WAV, FLAC, Ogg Opus or MP3. Check what was sent. {declare}",
-    )
-
-
-def _is_mp3(head: bytes) -> bool:
-    """Tell a frame of MPEG sound by its header, in which some values stand for nothing."""
-    return (
-        len(head) >= 4  # noqa: PLR2004  # a header
-        and head[0] == 0xFF  # noqa: PLR2004
-        and head[1] >> 5 == 7  # noqa: PLR2004
-        and head[1] >> 3 & 3 != 1
-        and head[1] >> 1 & 3 != 0
-        and head[2] >> 4 != 15  # noqa: PLR2004
-        and head[2] >> 2 & 3 != 3  # noqa: PLR2004
     )
 
 

@@ -111,7 +111,7 @@ class FrameWalk:
         if length > self._stream.longest_frame:
             raise damaged(f"after the FLAC frame at byte {at} no other begins where it should")
         if crc16(read_at(self._file, at, length)) != 0:
-            raise truncated(f"the FLAC frame at byte {at}, which should be the last, does not end where the file ends")
+            raise truncated(f"the last FLAC frame, at byte {at}, is cut off, or something else follows it")
 
 
 def _frame(head: bytes, at: int, number: int, stream: StreamFormat) -> _Frame | None:

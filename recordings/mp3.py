@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from recordings.audio_layout import Codec, Container, Layout
-from recordings.file_bytes import damaged, header_lies, read_all_at, read_at, truncated, unsupported
+from recordings.file_bytes import damaged, header_lies, read_all_at, read_at, truncated
 from recordings.mp3_tags import Announced, announced, tagged_ends
 from recordings.unreadable_audio import Reason, UnreadableAudioError
 
@@ -38,6 +38,13 @@ class _Frame:
         return (self.version, self.sample_rate, self.channels) == (other.version, other.sample_rate, other.channels)
 
 
+def begins_as_mp3(file: BinaryIO, at: int) -> bool:
+    """Say whether two frames of the same kind follow each other there: one alone stands in any file by chance."""
+    first = _frame(read_at(file, at, _HEADER))
+    second = None if first is None else _frame(read_at(file, at + first.length, _HEADER))
+    return first is not None and second is not None and second.is_like(first)
+
+
 def walk_mp3(file: BinaryIO, size: int) -> Layout:
     """Return what the file says, having walked through all its frames.
 
@@ -45,7 +52,7 @@ def walk_mp3(file: BinaryIO, size: int) -> Layout:
     its end; recorders that write at a constant rate often leave that frame out.
 
     Raises:
-        UnreadableAudioError: damaged, truncated, header_lies or unsupported.
+        UnreadableAudioError: damaged, truncated or header_lies.
     """
     begin, end = tagged_ends(file, size)
     first = _frame_at(file, begin, end)
@@ -81,18 +88,22 @@ def _frames(file: BinaryIO, at: int, end: int) -> Iterator[_Frame]:
 
 
 def _frame_at(file: BinaryIO, at: int, end: int) -> _Frame:
-    head = read_all_at(file, at, _HEADER, what="the header of a frame")
-    if head[0] != 0xFF or head[1] >> 5 != 7:  # noqa: PLR2004  # eleven bits that are set
-        raise damaged(f"no MP3 frame begins at byte {at}, where one should")
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    bitrate, rate, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
-    if layer != _LAYER_3 or bitrate == 0:
-        raise unsupported("the MPEG sound is not of layer III, or without a bit rate")
-    if version not in _RATES or rate == 3 or bitrate == 15:  # noqa: PLR2004  # reserved
-        raise damaged(f"the MP3 frame at byte {at} has a header that stands for nothing")
-    kbits, factor = (_KBITS_1, 144_000) if version == _MPEG_1 else (_KBITS_2, 72_000)
-    hertz = _RATES[version][rate]
-    frame = _Frame(version, hertz, 1 if head[3] >> 6 == _MONO else 2, factor * kbits[bitrate] // hertz + padding)
+    frame = _frame(read_all_at(file, at, _HEADER, what="the header of a frame"))
+    if frame is None:
+        raise damaged(f"no frame of MP3 with a bit rate begins at byte {at}, where one should")
     if at + frame.length > end:
         raise truncated(f"the MP3 frame at byte {at} has {frame.length} bytes, and {end - at} are there")
     return frame
+
+
+def _frame(head: bytes) -> _Frame | None:
+    """Return the frame that begins so; None if none does, or one of another layer, or without a bit rate."""
+    if len(head) < _HEADER or head[0] != 0xFF or head[1] >> 5 != 7:  # noqa: PLR2004  # eleven bits that are set
+        return None
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    bitrate, rate, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version not in _RATES or layer != _LAYER_3 or bitrate in (0, 15) or rate == 3:  # noqa: PLR2004  # reserved
+        return None
+    kbits, factor = (_KBITS_1, 144_000) if version == _MPEG_1 else (_KBITS_2, 72_000)
+    hertz = _RATES[version][rate]
+    return _Frame(version, hertz, 1 if head[3] >> 6 == _MONO else 2, factor * kbits[bitrate] // hertz + padding)

@@ -57,7 +57,8 @@ def _read_head(head: bytes) -> tuple[int, int, int]:
     if len(head) < _ENOUGH_OF_HEADER or head[8] >> 4 or head[9] == 0:
         raise header_lies("the header of the Opus stream is not one")
     channels, pre_skip, rate = struct.unpack("<BHI", head[9:16])
-    return channels, pre_skip, rate if rate in _RATES else _GRANULES_A_SECOND
+    # Opus is decoded at one of five rates; libsndfile takes the next above that of the sound before coding.
+    return channels, pre_skip, next((one for one in _RATES if rate <= one), _GRANULES_A_SECOND)
 
 
 class _Packets:

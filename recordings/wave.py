@@ -21,6 +21,7 @@ _PLAIN = {
 }
 _MS_ADPCM, _IMA_ADPCM, _GSM = 0x02, 0x11, 0x31
 _GSM_BLOCK, _GSM_FRAMES = 65, 320
+_BYTE_RATE_TOLERANCE = 0.05
 _ADPCM_HEADERS = {_MS_ADPCM: (7, 2), _IMA_ADPCM: (4, 1)}
 """Bytes in front of each block per channel, and how many samples they hold."""
 
@@ -46,6 +47,7 @@ def walk_wave(file: BinaryIO, size: int) -> Layout:
     found = _format(chunks.fmt)
     container = Container.RF64 if chunks.is_rf64 else Container.WAV
     codec, block_frames = _coding(found)
+    _require_rate(found, block_frames)
     blocks, rest = divmod(chunks.data_bytes, found.block_bytes)
     if rest:
         raise truncated(f"{chunks.data_bytes} bytes of samples are not whole blocks of {found.block_bytes}")
@@ -97,11 +99,24 @@ def _plain_frames(found: _Format) -> int:
     return 1
 
 
+def _require_rate(found: _Format, block_frames: int) -> None:
+    """Hold the rate against the bytes a second, the only other place that it shows in.
+
+    Writers round those differently for codecs that work in blocks; for others `_plain_frames` wants them exact.
+    """
+    expected = found.sample_rate * found.block_bytes / block_frames
+    if abs(found.byte_rate - expected) > expected * _BYTE_RATE_TOLERANCE:
+        raise header_lies(
+            f"the header names {found.byte_rate} bytes a second; expected about {expected:.0f} for blocks of"
+            f" {block_frames} samples in {found.block_bytes} bytes at {found.sample_rate} Hz"
+        )
+
+
 def _adpcm_frames(found: _Format) -> int:
     head_bytes, head_frames = _ADPCM_HEADERS[found.tag]
     nibbles, rest = divmod((found.block_bytes - head_bytes * found.channels) * 2, found.channels)
     frames = nibbles + head_frames
-    said = struct.unpack("<H", found.extra[2:4])[0] if len(found.extra) >= 4 else frames  # noqa: PLR2004
+    said = struct.unpack("<H", found.extra[2:4])[0] if len(found.extra) >= 4 else 0  # noqa: PLR2004
     if found.bits != 4 or rest or nibbles < 0 or said != frames:  # noqa: PLR2004  # a nibble a sample
         raise header_lies(
             f"the header names {said} samples in ADPCM blocks of {found.block_bytes} bytes with {found.bits} bits for"

@@ -101,10 +101,7 @@ def _walk(file: BinaryIO, size: int, wide: _Sizes | None) -> Iterator[_Chunk]:
         count += 1
         if count > _MOST_CHUNKS:
             raise header_lies(f"there are more than {_MOST_CHUNKS} chunks")
-        at = chunk.at + chunk.size
-        # Chunks of odd length are filled up with a zero, but not by all recorders.
-        if chunk.size % 2 and read_at(file, at, 1) in (b"\0", b""):
-            at += 1
+        at = chunk.at + chunk.size + chunk.size % 2
 
 
 def _chunk_at(file: BinaryIO, at: int, size: int, wide: _Sizes | None) -> _Chunk:
