@@ -58,7 +58,7 @@ _LOCK_RECORDING = text("SELECT disposed_at FROM recordings WHERE recording_id = 
 _DUE = update(recordings).where(recordings.c.recording_id == bindparam("one")).values(is_lock_due=True)
 
 
-def place_hold(  # noqa: PLR0913 - one argument per column
+def place_hold(
     connection: Connection, recording_id: UUID, *, reason: str, case: str | None, person: str, now: datetime
 ) -> UUID:
     """Keep a recording from now on, whatever its date; return the hold.
