@@ -114,6 +114,13 @@ _WRITE = text("""
 )
 
 
+def lock_links(connection: Connection, *, call_id: str | None, policy_no: str | None) -> None:
+    """Take the locks of what a recording names, before its row is locked, written or refreshed."""
+    named = {"call": call_id, "policy": policy_no}
+    for link in sorted(f"{kind} {name}" for kind, name in named.items() if name is not None):
+        connection.execute(_LOCK_LINK, {"link": link})
+
+
 def refresh(connection: Connection, recording_ids: Collection[UUID], *, policy: Policy, now: datetime) -> list[UUID]:
     """Bring these recordings to what their facts demand, in the caller's transaction; return those that changed.
 
