@@ -1,4 +1,4 @@
-"""An archive of two directory stores on a database of its own."""
+"""Fixtures that several files of tests share."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.conftest import SettableClock
-from tests.recordings.archive_stores import Archive, make_archive
+from tests.recordings.kept_copies import TwoCopies, two_copies
 
 
 @pytest.fixture
-def archive(engine: Engine, clock: SettableClock, tmp_path: Path) -> Archive:
-    return make_archive(engine, clock, tmp_path)
+def archive(engine: Engine, clock: SettableClock, tmp_path: Path) -> TwoCopies:
+    return two_copies(engine, clock, tmp_path)

@@ -2,10 +2,11 @@
 
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
+from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from infra.object_store import StoredObject, VersionLockedError
 from recordings.holds import place_hold
@@ -14,7 +15,7 @@ from recordings.retention import refresh_sale, shorten_sale
 from recordings.tables import recording_copies, recording_events, recordings
 from tests.conftest import NOON, SettableClock
 from tests.recordings.archive_rows import POLICY, add_sale, end_sale
-from tests.recordings.archive_stores import Archive, die_at_the_hold
+from tests.recordings.archive_stores import Archive, die_at_the_hold, make_archive
 
 ENDS = datetime(2028, 12, 31, 16, 0, tzinfo=UTC)
 """Midnight in Shanghai after 31 December 2028."""
@@ -43,6 +44,11 @@ def change(archive: Archive, ended_on: date | None, *, agreed: bool = False) -> 
 def due(archive: Archive) -> LocksDue:
     with archive.engine.begin() as connection:
         return count_due(connection)
+
+
+@pytest.fixture
+def archive(engine: Engine, clock: SettableClock, tmp_path: Path) -> Archive:
+    return make_archive(engine, clock, tmp_path)
 
 
 @pytest.fixture
