@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from compliance.periods import PeriodOutOfRangeError, add_months
-from compliance.working_days import Calendar
+from compliance.working_days import Calendar, rolled_over_rest
 
 PERMANENT = date.max
 """The last blocked day of a permanent block, later than that of any other. It has no first callable day."""
-
-LONGEST_UNKNOWN_REST_DAYS = 10
-"""For how many days from the last blocked one a day of an unknown calendar counts as a rest day.
-
-The longest rest in the calendars of 2004 to 2026 has 10 days, from 24 January 2020 on. It is no figure of
-the law: the six months are over by then, and waiting for the calendar only ever lengthens the block.
-"""
 
 
 class BlockTermError(ValueError):
@@ -63,29 +56,17 @@ def first_callable(blocked_through: date, calendar: Calendar) -> FirstCallable:
 
     A period whose last day is a rest day ends with the day after the rest (Civil Code art. 203), which is
     still blocked in full. So the gate opens on the day after the first working day on or after
-    `blocked_through`. A day of which the calendar knows nothing counts as a rest day, but only within
-    `LONGEST_UNKNOWN_REST_DAYS`: the answer is then at most 11 days after `blocked_through`.
+    `blocked_through`. A day of which the calendar knows nothing counts as a rest day, but only so long as no known
+    rest lasted longer: the answer is then at most 11 days after `blocked_through`.
 
     Raises:
         PeriodOutOfRangeError: there is no such day before the end of the year 9999.
     """
-    last_day = blocked_through
-    patience_ends_on = _days_after(blocked_through, LONGEST_UNKNOWN_REST_DAYS)
-    provisional = False
-    while (is_rest := calendar.is_rest(last_day)) is not False:
-        if is_rest is None:
-            provisional = True
-            if last_day >= patience_ends_on:
-                break
-        last_day = _days_after(last_day, 1)
-    return FirstCallable(_days_after(last_day, 1), provisional)
-
-
-def _days_after(day: date, days: int) -> date:
     try:
-        return day + timedelta(days=days)
+        last_day = rolled_over_rest(blocked_through, calendar)
+        return FirstCallable(last_day.on + timedelta(days=1), last_day.provisional)
     except OverflowError:
         raise PeriodOutOfRangeError(
-            f"a block through {day.isoformat()} leaves no callable day before the end of the year 9999; "
+            f"a block through {blocked_through.isoformat()} leaves no callable day before the end of the year 9999; "
             f"enter it as permanent"
         ) from None

@@ -53,10 +53,12 @@ class SamplingRates:
 
 @dataclass(frozen=True, slots=True)
 class RetentionYears:
-    """Calendar years after the end of the contract, by retention class."""
+    """Calendar years after the end of the contract, by class; after a call without a sale; after a dispute (0: off)."""
 
     years_5y: int
     years_10y: int
+    years_without_sale: int
+    dispute_years: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +181,13 @@ _REGION_CODE = re.compile(r"[0-9]{6}")
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """A whole number of the file: bounded by the statutory value `law`, and sane from `least` to `most`."""
+    """A whole number, bounded by the value of `law`, sane from `least` to `most`; left out, the law's or `default`."""
 
     key: str
     law: str | None
     least: int
     most: int
+    default: int | None = None
 
 
 _FIGURES: Mapping[str, tuple[_Figure, ...]] = {
@@ -197,6 +200,8 @@ _FIGURES: Mapping[str, tuple[_Figure, ...]] = {
     "retention": (
         _Figure("years_5y", "retention.years_5y", 1, 100),
         _Figure("years_10y", "retention.years_10y", 1, 100),
+        _Figure("years_without_sale", None, 1, 100, default=3),
+        _Figure("dispute_years", None, 0, 100, default=0),
     ),
     "complaints": (
         _Figure("explain_working_days", "complaints.explain_working_days", 1, 260),
@@ -258,7 +263,7 @@ class _Reader:
     def _figure(self, section: str, table: Mapping[str, object], figure: _Figure) -> int:
         loc = f"{section}.{figure.key}"
         floor = in_force(figure.law, self.on) if figure.law else None
-        value = table.get(figure.key, floor.number if floor else None)
+        value = table.get(figure.key, floor.number if floor else figure.default)
         # True and False are whole numbers to isinstance.
         if type(value) is not int:
             self.offend(loc, f"must be a whole number, not {_kind(value)}")

@@ -11,7 +11,6 @@ by whoever reads it next. The owner of the files can change and remove them; tha
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from infra.object_store import (
     StoredObject,
     StoredVersion,
     UntrueStoreError,
+    check_content,
     check_key,
     check_span,
     lock_end,
@@ -259,10 +259,7 @@ class DirectoryStore:
                 shutil.copyfileobj(source, file, PIECE_BYTES)
             file.flush()
             os.fsync(file.fileno())
-            with path.open("rb") as copy:
-                found = hashlib.file_digest(copy, "sha256").digest()
-            if (path.stat().st_size, found) != (content.size_bytes, content.sha256):
-                raise ValueError("the file to be kept has other bytes than was said, or was changed while it was read")
+            check_content(Content(path, content.size_bytes, content.sha256))
             yield path
 
     def _prepare(self) -> None:

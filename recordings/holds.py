@@ -15,15 +15,12 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 from compliance.policy_store import policy_in_force
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
+from recordings.copy_rows import UnknownRecordingError, add_event
 from recordings.retention import bring
-from recordings.tables import recording_events, recording_holds, recordings
+from recordings.tables import recording_holds, recordings
 
 HOLD_RELEASE = "hold_release"
 """Kind of the request that another officer approves."""
-
-
-class UnknownRecordingError(LookupError):
-    """No recording has this id."""
 
 
 class UnknownHoldError(LookupError):
@@ -74,7 +71,7 @@ def place_hold(
             hold_id=hold_id, recording_id=recording_id, reason=reason, case=case, placed_by=person, placed_at=now
         )
     )
-    _note(connection, recording_id, "hold_placed", {"hold_id": str(hold_id), "case": case}, person=person, now=now)
+    add_event(connection, recording_id, "hold_placed", {"hold_id": str(hold_id), "case": case}, person=person, now=now)
     _follow(connection, recording_id, now=now)
     return hold_id
 
@@ -106,7 +103,7 @@ def release_hold(connection: Connection, payload: dict[str, Any], *, person: str
         .where(_columns.hold_id == hold_id)
         .values(released_at=now, released_by=person, release_reason=payload["reason"])
     )
-    _note(connection, recording_id, "hold_released", {"hold_id": str(hold_id)}, person=person, now=now)
+    add_event(connection, recording_id, "hold_released", {"hold_id": str(hold_id)}, person=person, now=now)
     _follow(connection, recording_id, now=now)
     return {
         "recording_id": str(recording_id),
@@ -159,10 +156,3 @@ def _follow(connection: Connection, recording_id: UUID, *, now: datetime) -> Non
     """Bring the row to its holds. The stores are asked again even where the row stays as it is."""
     bring(connection, [recording_id], policy=policy_in_force(connection, now=now), now=now)
     connection.execute(_DUE, {"one": recording_id})
-
-
-def _note(
-    connection: Connection, recording_id: UUID, kind: str, details: dict[str, Any], *, person: str, now: datetime
-) -> None:
-    row = {"event_id": new_id(), "recording_id": recording_id, "kind": kind, "details": details}
-    connection.execute(insert(recording_events).values(**row, actor=person, recorded_at=now))

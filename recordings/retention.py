@@ -10,7 +10,7 @@ those of rows, in the order of their names.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -26,7 +26,7 @@ from compliance.row_sets import add_rows
 from compliance.shanghai import shanghai_day
 from compliance.working_days import package_calendar
 from infra.ids import new_id
-from recordings.retention_rules import LinkedSale, Retention, RetentionFacts, Years, decide, term_of
+from recordings.retention_rules import LinkedSale, Retention, RetentionFacts, decide, term_of
 from recordings.retention_words import Sentence, why
 from recordings.tables import recording_events
 
@@ -34,21 +34,12 @@ CLOCK = "retention clock"
 """The actor of what follows from facts by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompanyYears:
-    """The company's figures, as the rules ask for them."""
-
-    years_5y: int
-    years_10y: int
-    years_without_sale: int
-    dispute_years: int
-
-
 class Standing(NamedTuple):
-    """How a recording stands, and why in words."""
+    """How a recording stands, why in words, and the facts behind it."""
 
     retention: Retention
     why: tuple[Sentence, ...]
+    facts: RetentionFacts
 
 
 class _Stored(NamedTuple):
@@ -123,15 +114,11 @@ _WRITE = text("""
 )
 
 
-def years_of_policy(policy: Policy) -> Years:
-    """Return the figures of `policy` by which recordings are kept."""
-    kept = policy.retention
-    return CompanyYears(
-        years_5y=kept.years_5y,
-        years_10y=kept.years_10y,
-        years_without_sale=getattr(kept, "years_without_sale", 3),
-        dispute_years=getattr(kept, "dispute_years", 0),
-    )
+def lock_links(connection: Connection, *, call_id: str | None, policy_no: str | None) -> None:
+    """Take the locks of what a recording names, before its row is locked, written or refreshed."""
+    named = {"call": call_id, "policy": policy_no}
+    for link in sorted(f"{kind} {name}" for kind, name in named.items() if name is not None):
+        connection.execute(_LOCK_LINK, {"link": link})
 
 
 def refresh(connection: Connection, recording_ids: Collection[UUID], *, policy: Policy, now: datetime) -> list[UUID]:
@@ -179,14 +166,14 @@ def judge_rows(
     connection: Connection, rows: Sequence[Row[Any]], *, policy: Policy, now: datetime
 ) -> dict[UUID, Standing]:
     """Return how the recordings of `rows`, read before, stand now."""
-    years, today = years_of_policy(policy), shanghai_day(now)
+    years, today = policy.retention, shanghai_day(now)
     facts = _read_facts(connection, rows)
     blocks = _running_blocks(connection, list(facts), today=today)
     found: dict[UUID, Standing] = {}
     for recording_id, plain in facts.items():
         whole = replace(plain, blocked_through=blocks.get(recording_id))
         retention = decide(whole, years, today=today)
-        found[recording_id] = Standing(retention, tuple(why(whole, retention, years, today=today)))
+        found[recording_id] = Standing(retention, tuple(why(whole, retention, years, today=today)), whole)
     return found
 
 
@@ -202,7 +189,7 @@ def bring(
     rows = connection.execute(_LOCKED_ROWS, {"ids": sorted(recording_ids)}).all()
     standing = [row for row in rows if row.disposed_at is None]
     facts = _read_facts(connection, standing)
-    years, today = years_of_policy(policy), shanghai_day(now)
+    years, today = policy.retention, shanghai_day(now)
     changes: list[tuple[UUID, _Stored, _Stored]] = []
     for row in standing:
         found = facts[row.recording_id]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Protocol
 
 from compliance.do_not_call import PERMANENT
 from compliance.periods import add_years
+from compliance.policy import RetentionYears
 
 
 class RetentionState(StrEnum):
@@ -31,26 +31,6 @@ class RetentionBasis(StrEnum):
     SALE = "sale"
     UNKNOWN_SALE = "unknown_sale"
     COMPANY = "company"
-
-
-class Years(Protocol):
-    """Calendar years by the company's policy, never less than the law's."""
-
-    @property
-    def years_5y(self) -> int:
-        """After the end of a contract of at most one year."""
-
-    @property
-    def years_10y(self) -> int:
-        """After the end of a longer contract."""
-
-    @property
-    def years_without_sale(self) -> int:
-        """After a call from which no sale came."""
-
-    @property
-    def dispute_years(self) -> int:
-        """After the end of a dispute; 0: a dispute that is over adds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +92,7 @@ class Retention:
     locked_through: date | None
 
 
-def term_of(facts: RetentionFacts, years: Years, *, today: date) -> Term:
+def term_of(facts: RetentionFacts, years: RetentionYears, *, today: date) -> Term:
     """Return the period that the contracts give, or without any the company's from the day of the call.
 
     Exactly the years of the class from the actual end of the contract, and of several contracts the latest end
@@ -134,7 +114,7 @@ def term_of(facts: RetentionFacts, years: Years, *, today: date) -> Term:
     return Term(basis=RetentionBasis.SALE, by_class=by_class, through=_with_dispute(max(ends), facts, years))
 
 
-def decide(facts: RetentionFacts, years: Years, *, today: date) -> Retention:
+def decide(facts: RetentionFacts, years: RetentionYears, *, today: date) -> Retention:
     """Return how a recording stands on the day `today`.
 
     The date of its row only ever moves later. While a contract runs again after its end, that date still locks the
@@ -165,7 +145,7 @@ def class_of(sales: Sequence[LinkedSale]) -> str | None:
     return next((one for one in ("10y", "5y") if one in classes), None)
 
 
-def years_of(retention_class: str, years: Years) -> int:
+def years_of(retention_class: str, years: RetentionYears) -> int:
     """Return for how many calendar years after its end a contract of this class is kept."""
     return years.years_5y if retention_class == "5y" else years.years_10y
 
@@ -178,7 +158,7 @@ def _state(facts: RetentionFacts, *, is_held: bool, applies: date | None, today:
     return RetentionState.DATED if applies >= today else RetentionState.EXPIRED
 
 
-def _with_dispute(through: date, facts: RetentionFacts, years: Years) -> date:
+def _with_dispute(through: date, facts: RetentionFacts, years: RetentionYears) -> date:
     if facts.dispute_ended_on is None or not years.dispute_years:
         return through
     return max(through, add_years(facts.dispute_ended_on, years.dispute_years))

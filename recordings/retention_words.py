@@ -9,7 +9,8 @@ from datetime import date
 from typing import NamedTuple
 
 from compliance.do_not_call import PERMANENT
-from recordings.retention_rules import LinkedSale, Retention, RetentionFacts, RetentionState, Years, term_of, years_of
+from compliance.policy import RetentionYears
+from recordings.retention_rules import LinkedSale, Retention, RetentionFacts, RetentionState, term_of, years_of
 
 
 class Sentence(NamedTuple):
@@ -17,7 +18,7 @@ class Sentence(NamedTuple):
     chinese: str
 
 
-def why(facts: RetentionFacts, retention: Retention, years: Years, *, today: date) -> list[Sentence]:
+def why(facts: RetentionFacts, retention: Retention, years: RetentionYears, *, today: date) -> list[Sentence]:
     """Return all that keeps the recording, and at last what follows from it on the day `today`."""
     return [
         *_contracts(facts, years, today=today),
@@ -31,7 +32,7 @@ def chinese_day(day: date) -> str:
     return f"{day.year}年{day.month}月{day.day}日"
 
 
-def _contracts(facts: RetentionFacts, years: Years, *, today: date) -> Iterator[Sentence]:
+def _contracts(facts: RetentionFacts, years: RetentionYears, *, today: date) -> Iterator[Sentence]:
     if facts.names_unknown_policy:
         yield Sentence(
             "The policy named with the recording is not registered; until it is, its contract counts as running"
@@ -48,7 +49,7 @@ def _contracts(facts: RetentionFacts, years: Years, *, today: date) -> Iterator[
         )
 
 
-def _contract(sale: LinkedSale, years: Years, *, today: date) -> Sentence:
+def _contract(sale: LinkedSale, years: RetentionYears, *, today: date) -> Sentence:
     if sale.ended_on is None or not sale.has_ended(today):
         return Sentence(
             f"The contract of policy {sale.policy_no} has not ended; the period counts from its end (art. 35).",
@@ -61,7 +62,9 @@ def _contract(sale: LinkedSale, years: Years, *, today: date) -> Sentence:
     )
 
 
-def _beyond_contracts(facts: RetentionFacts, retention: Retention, years: Years, *, today: date) -> Iterator[Sentence]:
+def _beyond_contracts(
+    facts: RetentionFacts, retention: Retention, years: RetentionYears, *, today: date
+) -> Iterator[Sentence]:
     ended = facts.dispute_ended_on
     if ended is not None and years.dispute_years:
         yield Sentence(

@@ -49,6 +49,9 @@ recordings = Table(
     Column("keep_through", Date, comment="the statutory or company day, inclusive; null: not known yet"),
     Column("retention_basis", Text, nullable=False),
     Column("is_lock_due", Boolean, nullable=False, comment="the stores have not been brought to the above yet"),
+    Column(
+        "is_unlinked", Boolean, nullable=False, server_default=text("false"), comment="names a call or policy not known"
+    ),
     Column("disposal_id", UUID(as_uuid=True)),
     Column("disposed_at", DateTime(timezone=True)),
     Column("actor", Text, nullable=False),
@@ -65,6 +68,7 @@ recordings = Table(
     Index("ix_recordings_phone_digits", "phone_digits", "started_at", "recording_id"),
     Index("ix_recordings_keep_through", "keep_through", postgresql_where=text("disposed_at IS NULL AND NOT is_held")),
     Index("ix_recordings_lock_due", "recording_id", postgresql_where=text("is_lock_due")),
+    Index("ix_recordings_unlinked", "recording_id", postgresql_where=text("is_unlinked")),
     info={
         "updates": [
             "call_id",
@@ -77,6 +81,7 @@ recordings = Table(
             "keep_through",
             "retention_basis",
             "is_lock_due",
+            "is_unlinked",
             "disposal_id",
             "disposed_at",
         ]

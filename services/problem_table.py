@@ -24,6 +24,7 @@ from compliance import (
     register_fields,
     registers,
     rule_answers,
+    working_days,
 )
 from infra import jobs
 from recordings.unreadable_audio import UnreadableAudioError
@@ -71,6 +72,7 @@ _BAD_FIELD: dict[type[Exception], str] = {
     periods.PeriodOutOfRangeError: "months",
     rule_answers.NaiveInstantError: "at",
     UnreadableAudioError: "file",
+    working_days.WorkingDayCountError: "days",
 }
 """Errors about one value sent, with the field to name when the error does not name it itself."""
 

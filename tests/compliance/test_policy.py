@@ -102,7 +102,7 @@ def test_a_tighter_policy_is_read_as_written() -> None:
         SegmentWindows("age_60_plus", week_pattern([DailyWindow(time(12), time(14, 30))])),
     )
     assert policy.sampling == SamplingRates(3500, 2000, 100)
-    assert policy.retention == RetentionYears(6, 15)
+    assert policy.retention == RetentionYears(6, 15, 3, 0)
     assert policy.complaints == ComplaintTerms(1, 8, time(17, 30))
     assert policy.contact_limit == ContactLimit(3, 24)
 
@@ -132,7 +132,7 @@ def test_the_floor_is_exactly_the_law() -> None:
     assert floor.quiet_hours.general == week_pattern([NIGHT])
     assert (floor.quiet_hours.regions, floor.quiet_hours.segments) == ((), ())
     assert floor.sampling == SamplingRates(3000, 2000, 100)
-    assert floor.retention == RetentionYears(5, 10)
+    assert floor.retention == RetentionYears(5, 10, 3, 0)
     assert floor.complaints == ComplaintTerms(2, 10, None)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.do_not_call import PERMANENT
-from recordings.retention import CompanyYears
+from compliance.policy import RetentionYears
 from recordings.retention_rules import (
     LinkedSale,
     Retention,
@@ -19,7 +19,7 @@ from recordings.retention_rules import (
 )
 from recordings.retention_words import why
 
-FLOOR = CompanyYears(years_5y=5, years_10y=10, years_without_sale=3, dispute_years=0)
+FLOOR = RetentionYears(years_5y=5, years_10y=10, years_without_sale=3, dispute_years=0)
 DISPUTES = replace(FLOOR, dispute_years=2)
 TODAY = date(2026, 11, 23)
 CALLED = date(2020, 2, 29)
@@ -29,7 +29,7 @@ LONG = LinkedSale("P-3", "10y", date(2024, 2, 29))
 FACTS = RetentionFacts(call_day=CALLED)
 
 
-def of(*sales: LinkedSale, years: CompanyYears = FLOOR, today: date = TODAY, **facts: object) -> Retention:
+def of(*sales: LinkedSale, years: RetentionYears = FLOOR, today: date = TODAY, **facts: object) -> Retention:
     return decide(replace(FACTS, sales=sales, **facts), years, today=today)  # type: ignore[arg-type]
 
 
@@ -170,7 +170,7 @@ _FACTS = st.builds(
 
 @given(st.lists(st.tuples(_FACTS, _DAYS, st.sampled_from([FLOOR, DISPUTES])), min_size=1, max_size=6))
 def test_no_order_of_changes_ever_moves_a_locked_date_earlier(
-    steps: list[tuple[RetentionFacts, date, CompanyYears]],
+    steps: list[tuple[RetentionFacts, date, RetentionYears]],
 ) -> None:
     found = [None]
     for facts, today, years in steps:
@@ -183,7 +183,7 @@ def test_no_order_of_changes_ever_moves_a_locked_date_earlier(
 
 @given(_FACTS, _DAYS, st.sampled_from([FLOOR, DISPUTES]))
 def test_nothing_expires_that_is_held_runs_is_unknown_or_has_a_day_left(
-    facts: RetentionFacts, today: date, years: CompanyYears
+    facts: RetentionFacts, today: date, years: RetentionYears
 ) -> None:
     found = decide(facts, years, today=today)
 

@@ -6,11 +6,11 @@ from datetime import date
 import pytest
 
 from compliance.do_not_call import PERMANENT
-from recordings.retention import CompanyYears
+from compliance.policy import RetentionYears
 from recordings.retention_rules import LinkedSale, RetentionFacts, decide
 from recordings.retention_words import why
 
-YEARS = CompanyYears(years_5y=5, years_10y=10, years_without_sale=3, dispute_years=2)
+YEARS = RetentionYears(years_5y=5, years_10y=10, years_without_sale=3, dispute_years=2)
 TODAY = date(2026, 11, 23)
 FACTS = RetentionFacts(call_day=date(2020, 3, 1), sales=(LinkedSale("P-2", "5y", date(2020, 2, 29)),))
 

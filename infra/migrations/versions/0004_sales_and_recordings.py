@@ -33,7 +33,7 @@ COVERAGE = (
         " codec container sample_rate duration_ms silence_bp source is_held retention_class keep_through"
         " retention_basis disposal_id disposed_at actor recorded_at",
         changing="call_id policy_no agent_id phone_digits direction is_held retention_class keep_through"
-        " retention_basis is_lock_due disposal_id disposed_at",
+        " retention_basis is_lock_due is_unlinked disposal_id disposed_at",
     ),
     Coverage(
         "recording_copies",
@@ -113,6 +113,13 @@ def upgrade() -> None:
         sa.Column(
             "is_lock_due", sa.Boolean(), nullable=False, comment="the stores have not been brought to the above yet"
         ),
+        sa.Column(
+            "is_unlinked",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="names a call or policy not known",
+        ),
         sa.Column("disposal_id", sa.UUID(), nullable=True),
         sa.Column("disposed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -144,6 +151,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_recordings_policy_no", "recordings", ["policy_no", "started_at", "recording_id"], unique=False)
     op.create_index("ix_recordings_started_at", "recordings", ["started_at", "recording_id"], unique=False)
+    op.create_index(
+        "ix_recordings_unlinked", "recordings", ["recording_id"], unique=False, postgresql_where=sa.text("is_unlinked")
+    )
     op.create_table(
         "sales",
         sa.Column("policy_no", sa.Text(), nullable=False),
