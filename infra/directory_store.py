@@ -11,7 +11,6 @@ by whoever reads it next. The owner of the files can change and remove them; tha
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,15 +21,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infra.clock import Clock
+from infra.directory_probe import probe_directory
 from infra.ids import new_id_text
 from infra.object_store import (
     PIECE_BYTES,
     Content,
     NoSuchVersionError,
     ObjectStoreError,
+    ProbeRow,
     StoredObject,
     StoredVersion,
     UntrueStoreError,
+    check_content,
     check_key,
     check_span,
     lock_end,
@@ -162,6 +164,9 @@ class DirectoryStore:
                 opened.append(Purge(at=self._clock(), previous=opened.journal.previous, version_id=version_id))
             self._remove_unneeded(key, opened.journal)
 
+    def probe(self) -> list[ProbeRow]:
+        return probe_directory(self, now=self._clock())
+
     def close(self) -> None:
         """Nothing is kept open."""
 
@@ -259,10 +264,7 @@ class DirectoryStore:
                 shutil.copyfileobj(source, file, PIECE_BYTES)
             file.flush()
             os.fsync(file.fileno())
-            with path.open("rb") as copy:
-                found = hashlib.file_digest(copy, "sha256").digest()
-            if (path.stat().st_size, found) != (content.size_bytes, content.sha256):
-                raise ValueError("the file to be kept has other bytes than was said, or was changed while it was read")
+            check_content(Content(path, content.size_bytes, content.sha256))
             yield path
 
     def _prepare(self) -> None:

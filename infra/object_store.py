@@ -5,6 +5,7 @@ bytes, which a hold or a date forbids. Whoever keeps evidence remembers the vers
 of letters, digits, hyphens, underscores and dots between single slashes. Instants are aware UTC, whole seconds.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,6 +63,17 @@ class Content:
     path: Path
     size_bytes: int
     sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """What was tried on a store, what had to happen, and what happened."""
+
+    name: str
+    expected: str
+    found: str
+    is_ok: bool
+    is_needed: bool
 
 
 class ObjectStore(Protocol):
@@ -123,10 +135,29 @@ class ObjectStore(Protocol):
         """Give back connections; the store opens new ones when it is used again."""
 
 
+class ProbedStore(ObjectStore, Protocol):
+    """A store that can be tried."""
+
+    def probe(self) -> list[ProbeRow]:
+        """Try on small objects below `probe/` whether it refuses what it must; `is_worm` says so from then on.
+
+        Raises:
+            ObjectStoreError: it cannot be reached, or not be written to.
+        """
+
+
 def check_key(key: str) -> None:
     """Raise ValueError if a store cannot keep anything under `key`: the same keys are good in every store."""
     if len(key) > _LONGEST_KEY or any(not _SEGMENT.fullmatch(one) or one in {".", ".."} for one in key.split("/")):
         raise ValueError("a key must be segments of letters, digits and _.- between single slashes, 800 in all")
+
+
+def check_content(content: Content) -> None:
+    """Raise ValueError if the file does not have the length and the bytes that were said."""
+    with content.path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").digest()
+    if (content.path.stat().st_size, found) != (content.size_bytes, content.sha256):
+        raise ValueError("the file to be kept has other bytes than was said, or was changed while it was read")
 
 
 def check_span(start: int, end: int | None) -> None:

@@ -18,6 +18,8 @@ from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id
+from recordings.disposals import DISPOSAL, dispose
+from recordings.holds import HOLD_RELEASE, release_hold
 
 POLICY_KIND = "policy"
 
@@ -56,6 +58,8 @@ ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
         END_KIND: end_overlay,
         RELEASE: release_entry,
         CLOSE: close_incident,
+        HOLD_RELEASE: release_hold,
+        DISPOSAL: dispose,
     }
 )
 """By kind of request: (connection, payload, *, person, now) to what the answer says.
