@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infra.clock import Clock
+from infra.directory_probe import probe_directory
 from infra.ids import new_id_text
 from infra.object_store import (
     PIECE_BYTES,
     Content,
     NoSuchVersionError,
     ObjectStoreError,
+    ProbeRow,
     StoredObject,
     StoredVersion,
     UntrueStoreError,
@@ -161,6 +163,9 @@ class DirectoryStore:
             if opened.journal.has(version_id):
                 opened.append(Purge(at=self._clock(), previous=opened.journal.previous, version_id=version_id))
             self._remove_unneeded(key, opened.journal)
+
+    def probe(self) -> list[ProbeRow]:
+        return probe_directory(self, now=self._clock())
 
     def close(self) -> None:
         """Nothing is kept open."""

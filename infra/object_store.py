@@ -65,6 +65,17 @@ class Content:
     sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """What was tried on a store, what had to happen, and what happened."""
+
+    name: str
+    expected: str
+    found: str
+    is_ok: bool
+    is_needed: bool
+
+
 class ObjectStore(Protocol):
     """Every method may raise ObjectStoreError; what is raised beyond that stands beside each."""
 
@@ -122,6 +133,17 @@ class ObjectStore(Protocol):
 
     def close(self) -> None:
         """Give back connections; the store opens new ones when it is used again."""
+
+
+class ProbedStore(ObjectStore, Protocol):
+    """A store that can be tried."""
+
+    def probe(self) -> list[ProbeRow]:
+        """Try on small objects below `probe/` whether it refuses what it must; `is_worm` says so from then on.
+
+        Raises:
+            ObjectStoreError: it cannot be reached, or not be written to.
+        """
 
 
 def check_key(key: str) -> None:

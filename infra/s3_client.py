@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias, TypedDict
 
@@ -73,6 +74,15 @@ class S3CutError(S3AwayError):
 
 class NoSuchObjectError(S3Error, LookupError):
     """The bucket is there and answers, and has no object, or no version of one, of this name."""
+
+
+class Caller(Enum):
+    """As whom a client asks: as ourselves, or as somebody who must be refused."""
+
+    WE = auto()
+    NOBODY = auto()
+    FORGER = auto()
+    """With our key and another secret."""
 
 
 class ObjectBody(Protocol):
@@ -150,11 +160,11 @@ class S3Client(Protocol):
     def close(self) -> None: ...
 
 
-def make_client(place: S3Place, *, timeout_s: float, attempts: int = _ATTEMPTS, signs: bool = True) -> S3Client:
+def make_client(place: S3Place, *, timeout_s: float, attempts: int = _ATTEMPTS, caller: Caller = Caller.WE) -> S3Client:
     """Return a client of its own session, with what boto3's chain finds as credentials now.
 
     `timeout_s` is how long it waits for a connection, and for each piece of an answer, in each of its attempts:
-    whoever must not wait longer bounds the whole of it, name resolution included. One that does not sign is anybody.
+    whoever must not wait longer bounds the whole of it, name resolution included.
 
     Raises:
         S3Error: profile or configuration of boto3 cannot be used.
@@ -164,7 +174,7 @@ def make_client(place: S3Place, *, timeout_s: float, attempts: int = _ATTEMPTS, 
         read_timeout=timeout_s,
         retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=_CONNECTIONS,
-        signature_version=None if signs else UNSIGNED,
+        signature_version=UNSIGNED if caller is Caller.NOBODY else None,
         # Checksums as trailers, boto3's default, are refused by older stores; ours are ready before the request.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -173,10 +183,24 @@ def make_client(place: S3Place, *, timeout_s: float, attempts: int = _ATTEMPTS, 
     )
     try:
         session = boto3.session.Session()
-        client: S3Client = session.client("s3", endpoint_url=place.endpoint, region_name=place.region, config=config)
+        credentials = _forged(session) if caller is Caller.FORGER else {}
+        client: S3Client = session.client(
+            "s3", endpoint_url=place.endpoint, region_name=place.region, config=config, **credentials
+        )
     except (BotoCoreError, OSError, ValueError) as error:
         raise S3Error(f"boto3 cannot use its configuration ({type(error).__name__}); {_CREDENTIALS}") from error
     return client
+
+
+def _forged(session: boto3.session.Session) -> dict[str, str]:
+    found = session.get_credentials()
+    if found is None:
+        raise S3Error(f"there are no credentials; {_CREDENTIALS}")
+    return {
+        "aws_access_key_id": found.access_key,
+        "aws_secret_access_key": "0" * 40,
+        **({"aws_session_token": found.token} if found.token else {}),
+    }
 
 
 @contextmanager

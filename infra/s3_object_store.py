@@ -19,6 +19,7 @@ from infra.object_store import (
     Content,
     NoSuchVersionError,
     ObjectStoreError,
+    ProbeRow,
     StoredObject,
     StoredVersion,
     UntrueStoreError,
@@ -41,6 +42,7 @@ from infra.s3_client import (
 )
 from infra.s3_connection import S3Connection
 from infra.s3_place import S3Place
+from infra.s3_probe import probe_bucket
 from infra.s3_upload import LARGEST_PUT_BYTES, upload
 
 TIMEOUT_S = 20.0
@@ -65,8 +67,10 @@ class S3ObjectStore:
         self._place = place
         self._clock = clock
         self._connection = S3Connection(place, timeout_s=timeout_s)
+        self._timeout_s = timeout_s
         self._largest_put_bytes = largest_put_bytes
         self._encrypts = True
+        self._is_worm = False
 
     @property
     def name(self) -> str:
@@ -74,7 +78,7 @@ class S3ObjectStore:
 
     @property
     def is_worm(self) -> bool:
-        return False
+        return self._is_worm
 
     def put(self, key: str, content: Content, *, is_held: bool) -> StoredObject:
         check_content(content)
@@ -170,6 +174,15 @@ class S3ObjectStore:
                 raise
         if any(one.version_id == version_id for one in self.versions(key)):
             raise self._untrue(key, version_id, "it to be gone", "that it is there")
+
+    def probe(self) -> list[ProbeRow]:
+        self._is_worm = False
+        try:
+            rows = probe_bucket(self._place, now=self._clock(), timeout_s=self._timeout_s)
+        except S3Error as error:
+            raise ObjectStoreError(f"{self.name} cannot be probed: {error}") from error
+        self._is_worm = all(row.is_ok for row in rows if row.is_needed)
+        return rows
 
     def close(self) -> None:
         self._connection.close()

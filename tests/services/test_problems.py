@@ -62,6 +62,7 @@ NEVER_REACHES_HTTP = {
     "compliance.working_days.CalendarRangeError": "the gate asks only within the calendar it was given",
     "infra.binary_copy.UnexpectedRowError": "a query of ours and its reader disagree: a fault",
     "infra.jobs.LostJobError": "ends a worker's claim",
+    "infra.object_stores.NotWormError": "the command line says it",
     "infra.postgres_account.EmbeddedPostgresError": "the command line says it",
     "infra.s3_client.NoSuchObjectError": "an object that is not there is none",
     "infra.s3_client.S3AwayError": "each store of ours raises its own error from it",
