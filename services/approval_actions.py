@@ -16,8 +16,10 @@ from compliance.incidents import CLOSE, close_incident
 from compliance.overlays import END_KIND, end_overlay
 from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
+from compliance.sale_endings import TERMINATION_EARLIER
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id
+from services.sales_service import shorten_termination
 
 POLICY_KIND = "policy"
 
@@ -56,6 +58,7 @@ ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
         END_KIND: end_overlay,
         RELEASE: release_entry,
         CLOSE: close_incident,
+        TERMINATION_EARLIER: shorten_termination,
     }
 )
 """By kind of request: (connection, payload, *, person, now) to what the answer says.

@@ -24,6 +24,9 @@ from compliance import (
     register_fields,
     registers,
     rule_answers,
+    sale_endings,
+    sale_rows,
+    sales,
     working_days,
 )
 from infra import jobs
@@ -44,6 +47,7 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     overlays.UnknownOverlayError,
     policy_store.UnknownPolicyError,
     registers.UnknownRowError,
+    sale_rows.UnknownSaleError,
     tokens.UnknownTokenError,
 )
 _CONFLICT: tuple[type[Exception], ...] = (
@@ -60,6 +64,9 @@ _CONFLICT: tuple[type[Exception], ...] = (
     overlays.OverlayOverError,
     registers.NumberInUseError,
     registers.RowExistsError,
+    sale_endings.NotTerminatedError,
+    sale_endings.TerminationChangedError,
+    sales.SaleRecordedError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
     block_list.FutureRefusalError: "refused_at",
@@ -85,6 +92,7 @@ def fill_problem_table() -> None:
         register_answer(error, _field_problem)
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
+    register_answer(sale_rows.SaleDateError, _sale_problem)
     register_answer(QueueUnavailableError, lambda _error: database_away())
     register_answer(block_list.PersonContendedError, lambda _error: database_away("Others write to the same person."))
     register_answer(RevokedTokenError, lambda _error: unauthorized())
@@ -108,6 +116,12 @@ def _register_problem(error: Exception) -> Problem:
     if error.article is not None:
         named["article"] = error.article
     return _unprocessable(str(error), "invalid-input", [named])
+
+
+def _sale_problem(error: Exception) -> Problem:
+    if not isinstance(error, sale_rows.SaleDateError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
 
 
 def _policy_problem(error: Exception) -> Problem:

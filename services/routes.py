@@ -18,6 +18,7 @@ from services.api import (
     overlays,
     policy,
     registers,
+    sales,
     scrubs,
 )
 
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     do_not_call_imports.router,
     do_not_call.router,
     scrubs.router,
+    sales.router,
     incidents.router,
     *registers.ROUTERS,
     customers.router,
