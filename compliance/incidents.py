@@ -189,6 +189,13 @@ def account_for(
     return read_incident(connection, incident_id)
 
 
+def note_on_incident(
+    connection: Connection, incident_id: UUID, details: Mapping[str, object], *, person: str, now: datetime
+) -> None:
+    """Add what became known to the history of an incident, open or closed; `details` hold no number and no name."""
+    connection.execute(insert(incident_events), [_event(incident_id, details, person=person, now=now)])
+
+
 def closing_payload(connection: Connection, incident_id: UUID) -> dict[str, Any]:
     """Return what a request to close an incident holds: the account that the other person is to approve.
 

@@ -100,6 +100,7 @@ ledger_attestations = Table(
 )
 
 NOT_COVERED = {
+    "fixity_days": "how many copies were hashed each day; a note says so every night, and what was found is an event",
     "idempotency_keys": "answers kept for two days for requests that are sent again; what they did is covered",
     "jobs": "the queue of long work and how far it is; what a job did to the lists is covered",
     "recording_media": "waveforms and playable copies, made from the recordings and made again when lost",

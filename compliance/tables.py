@@ -163,6 +163,7 @@ call_records = Table(
     Index("ix_call_records_callee", "callee_digits", "started_at"),
     Index("ix_call_records_check_id", "check_id"),
     Index("ix_call_records_started_at", "started_at", "call_id"),
+    Index("ix_call_records_answered", "recorded_at", "call_id", postgresql_where=text("answered_at IS NOT NULL")),
     info={"updates": ["do_not_call_entry_id"]},
 )
 
@@ -183,6 +184,7 @@ incidents = Table(
     CheckConstraint("state IN ('open', 'closed')", name="state"),
     Index("ix_incidents_detected_at", "detected_at"),
     Index("ix_incidents_call_id", "call_id"),
+    Index("ix_incidents_fixity", text("(details ->> 'recording_id')"), postgresql_where=text("kind = 'fixity'")),
     info={"updates": ["state", "cause", "responsible", "measures", "closed_at"]},
 )
 

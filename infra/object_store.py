@@ -1,15 +1,22 @@
 """Where large evidence lies: one narrow interface, and what its stores answer and refuse.
 
 A store keeps versions: putting a key again adds a version, deleting a key hides it, and only `delete_version` removes
-bytes, which a hold or a date forbids. Whoever keeps evidence remembers the version and reads by it. Keys are made of
-lower-case hex digits, letters, digits, hyphens, dots and slashes. Instants are aware UTC, whole seconds.
+bytes, which a hold or a date forbids. Whoever keeps evidence remembers the version and reads by it. Keys are segments
+of letters, digits, hyphens, underscores and dots between single slashes. Instants are aware UTC, whole seconds.
 """
 
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+PIECE_BYTES = 1024 * 1024
+
+_LONGEST_KEY = 800
+_SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,150}", re.ASCII)
 
 
 class ObjectStoreError(RuntimeError):
@@ -58,6 +65,17 @@ class Content:
     sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """What was tried on a store, what had to happen, and what happened."""
+
+    name: str
+    expected: str
+    found: str
+    is_ok: bool
+    is_needed: bool
+
+
 class ObjectStore(Protocol):
     """Every method may raise ObjectStoreError; what is raised beyond that stands beside each."""
 
@@ -75,6 +93,7 @@ class ObjectStore(Protocol):
         When the key's latest version has these bytes and this hold already, as after a retry, that one is returned.
 
         Raises:
+            ValueError: `content.path` has other bytes than `content` says.
             UntrueStoreError: read back, it has another length, checksum or hold.
         """
 
@@ -82,24 +101,25 @@ class ObjectStore(Protocol):
         """Raises NoSuchVersionError."""
 
     def read(self, key: str, version_id: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes [start, end) in pieces of at most 1 MiB; `end` None means to the last.
+        """Yield the bytes [start, end) in pieces of at most 1 MiB, cut to what there is; `end` None: to the last.
 
         Raises:
-            NoSuchVersionError: before the first piece.
-            UntrueStoreError: fewer bytes come than the version has.
+            NoSuchVersionError: at once, before anything is iterated.
+            UntrueStoreError: while iterated: fewer bytes come than the version has.
         """
 
     def set_retention(self, key: str, version_id: str, until: datetime) -> StoredObject:
-        """Lock the version until `until`, exclusive; the same or an earlier date than it has changes nothing if equal.
+        """Lock the version until `until`, exclusive, rounded up to a whole second; the same date changes nothing.
 
         Raises:
             VersionLockedError: it is locked for longer already.
-            ValueError: `until` is past.
+            ValueError: `until` is past, or has no offset.
+            NoSuchVersionError: there is none.
             UntrueStoreError: read back, the date is another.
         """
 
     def set_hold(self, key: str, version_id: str, *, is_held: bool) -> StoredObject:
-        """Raises UntrueStoreError."""
+        """Put the version on hold, or take it off; raises NoSuchVersionError and UntrueStoreError."""
 
     def versions(self, key: str) -> list[StoredVersion]:
         """Return every version and marker of exactly this key, newest first."""
@@ -113,3 +133,61 @@ class ObjectStore(Protocol):
 
     def close(self) -> None:
         """Give back connections; the store opens new ones when it is used again."""
+
+
+class ProbedStore(ObjectStore, Protocol):
+    """A store that can be tried."""
+
+    def probe(self) -> list[ProbeRow]:
+        """Try on small objects below `probe/` whether it refuses what it must; `is_worm` says so from then on.
+
+        Raises:
+            ObjectStoreError: it cannot be reached, or not be written to.
+        """
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError if a store cannot keep anything under `key`: the same keys are good in every store."""
+    if len(key) > _LONGEST_KEY or any(not _SEGMENT.fullmatch(one) or one in {".", ".."} for one in key.split("/")):
+        raise ValueError("a key must be segments of letters, digits and _.- between single slashes, 800 in all")
+
+
+def check_content(content: Content) -> None:
+    """Raise ValueError if the file does not have the length and the bytes that were said."""
+    with content.path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").digest()
+    if (content.path.stat().st_size, found) != (content.size_bytes, content.sha256):
+        raise ValueError("the file to be kept has other bytes than was said, or was changed while it was read")
+
+
+def check_span(start: int, end: int | None) -> None:
+    """Raise ValueError if no bytes [start, end) can be meant."""
+    if start < 0 or (end is not None and end < start):
+        raise ValueError(f"bytes [{start}, {end}) are no range; begin at 0 or later, and end no earlier")
+
+
+def lock_end(until: datetime) -> datetime:
+    """Return `until` in UTC, its fraction of a second rounded up: stores know whole seconds, and none may be lost.
+
+    Raises:
+        ValueError: it has no offset, so that nobody knows which instant it is.
+    """
+    if until.tzinfo is None:
+        raise ValueError("a lock must end at an instant with an offset from UTC")
+    whole = until.astimezone(UTC).replace(microsecond=0)
+    return whole if whole == until else whole + timedelta(seconds=1)
+
+
+def check_lock(key: str, current: datetime | None, until: datetime, *, now: datetime) -> None:
+    """Raise if a version locked until `current` may not be locked until `until` instead, both of `lock_end`.
+
+    Raises:
+        ValueError: `until` is past.
+        VersionLockedError: it is earlier than `current`.
+    """
+    if until <= now:
+        raise ValueError(f"{key} cannot be locked until {until:%Y-%m-%dT%H:%M:%SZ}, which is past")
+    if current is not None and until < current:
+        raise VersionLockedError(
+            f"{key} is locked until {current:%Y-%m-%dT%H:%M:%SZ}, and not to be unlocked at {until:%Y-%m-%dT%H:%M:%SZ}"
+        )

@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
@@ -42,7 +42,7 @@ def _broker_url(value: str) -> str:
     return value
 
 
-def _checkpoints_place(value: str) -> str:
+def _place(value: str) -> str:
     if value.startswith(SCHEME):
         read_s3_place(value)
     elif "://" in value.removeprefix("file:///"):
@@ -97,8 +97,17 @@ class Settings(BaseSettings):
     broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
         default=None, description="Celery broker; unset: a queue in the database itself."
     )
-    checkpoints_url: Annotated[str, AfterValidator(_checkpoints_place)] | None = Field(
+    checkpoints_url: Annotated[str, AfterValidator(_place)] | None = Field(
         default=None, description="Where checkpoints of the ledger go; unset: a directory below DATA_DIR."
+    )
+    recordings_url: Annotated[str, AfterValidator(_place)] | None = Field(
+        default=None, description="Store of the first copies of recordings; unset: a directory below DATA_DIR."
+    )
+    recordings_copy_url: Annotated[str, AfterValidator(_place)] | None = Field(
+        default=None, description="Store of the second copies, on other media; unset: a directory below DATA_DIR."
+    )
+    recordings_worm: Literal["required"] | None = Field(
+        default=None, description="`required`: start only on stores that themselves refuse to shorten and delete."
     )
     witness_url: Annotated[str, AfterValidator(_web_url)] | None = Field(
         default=None, description="Where a witness cosigns checkpoints of the ledger; unset: nobody does."

@@ -49,6 +49,9 @@ recordings = Table(
     Column("keep_through", Date, comment="the statutory or company day, inclusive; null: not known yet"),
     Column("retention_basis", Text, nullable=False),
     Column("is_lock_due", Boolean, nullable=False, comment="the stores have not been brought to the above yet"),
+    Column(
+        "is_unlinked", Boolean, nullable=False, server_default=text("false"), comment="names a call or policy not known"
+    ),
     Column("disposal_id", UUID(as_uuid=True)),
     Column("disposed_at", DateTime(timezone=True)),
     Column("actor", Text, nullable=False),
@@ -65,6 +68,7 @@ recordings = Table(
     Index("ix_recordings_phone_digits", "phone_digits", "started_at", "recording_id"),
     Index("ix_recordings_keep_through", "keep_through", postgresql_where=text("disposed_at IS NULL AND NOT is_held")),
     Index("ix_recordings_lock_due", "recording_id", postgresql_where=text("is_lock_due")),
+    Index("ix_recordings_unlinked", "recording_id", postgresql_where=text("is_unlinked")),
     info={
         "updates": [
             "call_id",
@@ -77,6 +81,7 @@ recordings = Table(
             "keep_through",
             "retention_basis",
             "is_lock_due",
+            "is_unlinked",
             "disposal_id",
             "disposed_at",
         ]
@@ -184,6 +189,35 @@ disposals = Table(
     Column("approved_by", Text, nullable=False),
     Column("certificate", JSONB, nullable=False),
     Column("approved_at", DateTime(timezone=True), nullable=False),
+)
+
+fixity_days = Table(
+    "fixity_days",
+    metadata,
+    Column("day", Date, primary_key=True, comment="in Shanghai"),
+    Column("copies", BigInteger, nullable=False, comment="hashed, found good or not"),
+    Column("bytes", BigInteger, nullable=False),
+    Column("damaged", BigInteger, nullable=False, comment="found missing or changed"),
+    Column("weakened", BigInteger, nullable=False, comment="found less locked than it was, or hidden"),
+    Column("repaired", BigInteger, nullable=False),
+    info={"updates": ["copies", "bytes", "damaged", "weakened", "repaired"]},
+)
+
+call_completeness = Table(
+    "call_completeness",
+    metadata,
+    Column("call_id", Text, ForeignKey("call_records.call_id"), primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("talk_ms", BigInteger, comment="null: nobody said when the call ended"),
+    Column("recorded_ms", BigInteger, nullable=False, comment="what there was when it was judged, or came later"),
+    Column("incident_id", UUID(as_uuid=True), ForeignKey("incidents.incident_id")),
+    Column("call_recorded_at", DateTime(timezone=True), nullable=False),
+    Column("judged_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("verdict IN ('complete', 'missing', 'short')", name="verdict"),
+    CheckConstraint("(verdict = 'complete') = (incident_id IS NULL)", name="incident"),
+    Index("ix_call_completeness_call_recorded_at", "call_recorded_at"),
+    Index("ix_call_completeness_judged_at", "judged_at", postgresql_where=text("incident_id IS NOT NULL")),
+    info={"updates": ["recorded_ms"]},
 )
 
 archive_begun = Table(

@@ -19,6 +19,8 @@ from compliance.policy_store import store_policy
 from compliance.sale_endings import TERMINATION_EARLIER
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id
+from recordings.disposals import DISPOSAL, dispose
+from recordings.holds import HOLD_RELEASE, release_hold
 from services.sales_service import shorten_termination
 
 POLICY_KIND = "policy"
@@ -59,6 +61,8 @@ ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
         RELEASE: release_entry,
         CLOSE: close_incident,
         TERMINATION_EARLIER: shorten_termination,
+        HOLD_RELEASE: release_hold,
+        DISPOSAL: dispose,
     }
 )
 """By kind of request: (connection, payload, *, person, now) to what the answer says.

@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from anyio import to_thread
@@ -33,8 +33,8 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 """The only paths that answer without a token."""
 
 HOT_PATH = "/v1/call-checks"
-UPLOAD_PATHS = frozenset({"/v1/scrubs", "/v1/do-not-call/imports"})
-"""The only paths that take files; bodies of all others are held in memory, whatever they call themselves."""
+UPLOAD_PATHS = frozenset({"/v1/scrubs", "/v1/do-not-call/imports", "/v1/recordings"})
+"""The only paths whose POST takes files; all other bodies are held in memory, whatever they call themselves."""
 
 JSON_LIMIT_BYTES = 20 * 1024 * 1024
 _TOO_LARGE = f"JSON bodies may hold at most {JSON_LIMIT_BYTES // 1024**2} MB; send a file for more."
@@ -130,14 +130,14 @@ class Edge:
             refusal = await self._refusal(scope, headers)
         if refusal is not None:
             await _send(refusal, scope, receive, send)
-        elif scope["path"] in UPLOAD_PATHS:
+        elif _takes_file(scope):
             await self._app(scope, receive, send)  # an upload takes as long as its sender likes
         elif (whole := await _received(_limited(receive))) is None:
             await _send(_too_large(), scope, receive, send)
         else:
             # Only now does the request take a place: a body that comes slowly keeps nobody else waiting.
-            async with self._places:
-                await self._app(scope, whole, send)
+            async with _Place(self._places) as place:
+                await self._app(scope, whole, place.left_with(send))
 
     async def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Problem | None:
         """Return why the request goes no further; otherwise leave the actor on the scope."""
@@ -153,7 +153,7 @@ class Edge:
             return database_away()
         if actor is None:
             return unauthorized()
-        if scope["path"] not in UPLOAD_PATHS and int(headers.get(b"content-length", b"0") or 0) > JSON_LIMIT_BYTES:
+        if not _takes_file(scope) and int(headers.get(b"content-length", b"0") or 0) > JSON_LIMIT_BYTES:
             return _too_large()
         scope.setdefault("state", {}).update(actor=actor, token_hash=token_hash)
         return None
@@ -181,6 +181,44 @@ class Edge:
         if scope["path"] != HOT_PATH or status >= HTTPStatus.BAD_REQUEST:
             log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
         structlog.contextvars.clear_contextvars()
+
+
+class _Place:
+    """One of the places at work. It is given up when an answer of several pieces begins to flow.
+
+    By then its transaction is over, and whoever receives slowly keeps nobody else waiting.
+    """
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._is_held = False
+
+    async def __aenter__(self) -> Self:
+        await self._places.acquire()
+        self._is_held = True
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._places.release()
+
+    def left_with(self, send: Send) -> Send:
+        """Return a `send` that gives the place up with the first of several pieces of a body."""
+
+        async def send_and_leave(message: Message) -> None:
+            if message.get("more_body", False):
+                self._leave()
+            await send(message)
+
+        return send_and_leave
+
+
+def _takes_file(scope: Scope) -> bool:
+    return bool(scope["path"] in UPLOAD_PATHS and scope["method"] == "POST")
 
 
 def _is_for_the_queue(scope: Scope, headers: dict[bytes, bytes]) -> bool:

@@ -30,6 +30,8 @@ from compliance import (
     working_days,
 )
 from infra import jobs
+from recordings import copy_rows, disposals, holds
+from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
 from services.check_queue import QueueUnavailableError, RevokedTokenError
 from services.problems import Problem, database_away, register_answer, register_problem, unauthorized
@@ -40,6 +42,9 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     call_records.UnknownCallError,
     callbacks.UnknownCallbackError,
     check_rows.UnknownCheckError,
+    copy_rows.UnknownRecordingError,
+    disposals.UnknownDisposalError,
+    holds.UnknownHoldError,
     incidents.UnknownIncidentError,
     jobs.UnknownJobError,
     ledger_reading.NothingSealedError,
@@ -56,6 +61,8 @@ _CONFLICT: tuple[type[Exception], ...] = (
     block_release.RefusedAgainError,
     call_records.CallRecordedError,
     check_rows.BrokenCheckError,
+    holds.HoldReleasedError,
+    holds.NothingToHoldError,
     incidents.AccountMissingError,
     incidents.IncidentChangedError,
     incidents.IncidentClosedError,
@@ -77,6 +84,7 @@ _BAD_FIELD: dict[type[Exception], str] = {
     list_rows.UnreadableListError: "file",
     periods.PeriodOutOfRangeError: "months",
     rule_answers.NaiveInstantError: "at",
+    UnreadableAudioError: "file",
     working_days.WorkingDayCountError: "days",
 }
 """Errors about one value sent, with the field to name when the error does not name it itself."""
@@ -93,6 +101,7 @@ def fill_problem_table() -> None:
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
     register_answer(sale_rows.SaleDateError, _sale_problem)
+    register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_answer(QueueUnavailableError, lambda _error: database_away())
     register_answer(block_list.PersonContendedError, lambda _error: database_away("Others write to the same person."))
     register_answer(RevokedTokenError, lambda _error: unauthorized())
@@ -122,6 +131,22 @@ def _sale_problem(error: Exception) -> Problem:
     if not isinstance(error, sale_rows.SaleDateError):
         raise TypeError from error
     return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
+
+
+def _not_expired_problem(error: Exception) -> Problem:
+    if not isinstance(error, disposals.NotExpiredError):
+        raise TypeError from error
+    errors: list[dict[str, object]] = [
+        {
+            "loc": str(one.recording_id),
+            "msg": " ".join(sentence.english for sentence in one.why),
+            "msg_zh": "".join(sentence.chinese for sentence in one.why),
+            "state": one.state.value,
+        }
+        for one in error.refused
+    ]
+    detail = f"Nothing was disposed of: {len(errors)} recordings may not be. See 'errors' for each and why."
+    return Problem(HTTPStatus.CONFLICT, "Conflict", detail, "not-expired", errors)
 
 
 def _policy_problem(error: Exception) -> Problem:

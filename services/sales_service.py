@@ -11,14 +11,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from compliance import sale_endings
+from compliance.policy_store import policy_in_force
 from compliance.register_book import Book
 from compliance.sale_rows import NewSale, StoredSale
 from compliance.sales import Registered, register_sale
 from compliance.working_days import Calendar
+from recordings.retention import refresh_sale, shorten_sale
 
 
 def archive_follows(connection: Connection, policy_no: str, *, now: datetime) -> None:
     """Let the archive work out anew for how long it keeps the recordings of a sale that has just changed."""
+    refresh_sale(connection, policy_no, policy=policy_in_force(connection, now=now), now=now)
 
 
 def register(
@@ -59,5 +62,5 @@ def shorten_termination(
 ) -> dict[str, Any]:
     """Move the end of a contract earlier as an approved request says, and what is kept with it."""
     sale = sale_endings.shorten_termination(connection, payload, person=person, now=now)
-    archive_follows(connection, sale.policy_no, now=now)
+    shorten_sale(connection, sale.policy_no, policy=policy_in_force(connection, now=now), now=now)
     return {"policy_no": sale.policy_no, "ended_on": sale.ended_on}

@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import checks, ledger, lists, serving, tokens
+from services.cli import checks, ledger, lists, serving, store, tokens
 
 commands = typer.Typer(
     name="telesales",
@@ -16,6 +16,7 @@ commands.command()(checks.check)
 commands.command()(checks.scrub)
 commands.add_typer(lists.commands, name="do-not-call")
 commands.add_typer(ledger.commands, name="ledger")
+commands.add_typer(store.commands, name="store")
 commands.add_typer(tokens.commands, name="token")
 commands.command()(serving.run)
 commands.command()(serving.serve)

@@ -23,6 +23,8 @@ from infra.clock import Clock, clock_with_offset, utc_now
 from infra.database import libpq_url, make_engine
 from infra.logs import configure_logs
 from infra.migrate import migrate as run_migrations
+from infra.object_store import ObjectStoreError
+from infra.object_stores import NotWormError, demand_worm, open_recording_stores
 from infra.postgres_account import EmbeddedPostgresError
 from infra.settings import Settings, child_environment
 from infra.supervisor import Child
@@ -78,6 +80,7 @@ def serve() -> None:
     """Serve the API until stopped."""
     settings = settings_or_exit()
     configure_logs(settings.log_level)
+    _check_stores(settings)
     with database(settings) as url:
         engine = make_engine(url, application_name="telesales-start", clock_offset=settings.clock_offset)
         _adopt_policy(engine, settings, clock_with_offset(settings.clock_offset))
@@ -117,6 +120,7 @@ def worker() -> None:
     settings = settings_or_exit()
     configure_logs(settings.log_level)
     _check_attesters(settings)
+    _check_stores(settings)
     with database(settings) as url:
         application = make_worker_app(settings, database_url=url)
         schedule = settings.data_dir / "celerybeat"
@@ -134,6 +138,20 @@ def _check_attesters(settings: Settings) -> None:
         read_attesters(settings)
     except AttesterSettingsError as error:
         fail(str(error), status=BAD_USAGE)
+
+
+def _check_stores(settings: Settings) -> None:
+    """End this process if recordings are to lie on WORM stores, and one is none or does not answer."""
+    if settings.recordings_worm is None:
+        return
+    stores = open_recording_stores(settings, clock=clock_with_offset(settings.clock_offset))
+    try:
+        demand_worm(stores)
+    except (NotWormError, ObjectStoreError) as error:
+        fail(str(error))
+    finally:
+        for store in stores:
+            store.close()
 
 
 def openapi() -> None:

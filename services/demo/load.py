@@ -16,6 +16,7 @@ from compliance.register_tables import customer_phones, register_rows, register_
 from compliance.shanghai import midnight, shanghai_day
 from compliance.tables import audit_events, call_checks, do_not_call_entries
 from compliance.working_days import package_calendar
+from recordings.tables import archive_begun
 from services.demo.block_plan import CALLED_ENTRIES, Listing, fresh_blocks, planned_blocks
 from services.demo.block_rows import write_blocks, write_release_requests
 from services.demo.call_history import History, write_day
@@ -96,6 +97,8 @@ def _load(connection: Connection, *, now: datetime, progress: Progress) -> None:
     fresh = ENTRIES - _LISTED_BEFORE - history.counts.refusals
     write_blocks(connection, CHANCE, list(fresh_blocks(listing, first=_LISTED_BEFORE, count=fresh)))
     connection.execute(_ANALYZE_CALLS)
+    # The demo's calls have no recordings: only those of after it need one.
+    connection.execute(insert(archive_begun).values(begun_at=now))
 
 
 def _write_days(connection: Connection, history: History, *, progress: Progress) -> None:

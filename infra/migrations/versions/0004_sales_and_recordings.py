@@ -33,7 +33,7 @@ COVERAGE = (
         " codec container sample_rate duration_ms silence_bp source is_held retention_class keep_through"
         " retention_basis disposal_id disposed_at actor recorded_at",
         changing="call_id policy_no agent_id phone_digits direction is_held retention_class keep_through"
-        " retention_basis is_lock_due disposal_id disposed_at",
+        " retention_basis is_lock_due is_unlinked disposal_id disposed_at",
     ),
     Coverage(
         "recording_copies",
@@ -51,6 +51,12 @@ COVERAGE = (
     Coverage("recording_accesses", ("access_id",), "access_id recording_id actor role purpose address accessed_at"),
     Coverage("disposals", ("disposal_id",), "disposal_id reason requested_by approved_by certificate approved_at"),
     Coverage("archive_begun", ("begun_at",), "begun_at"),
+    Coverage(
+        "call_completeness",
+        ("call_id",),
+        "call_id verdict talk_ms recorded_ms incident_id call_recorded_at judged_at",
+        changing="recorded_ms",
+    ),
 )
 
 
@@ -107,6 +113,13 @@ def upgrade() -> None:
         sa.Column(
             "is_lock_due", sa.Boolean(), nullable=False, comment="the stores have not been brought to the above yet"
         ),
+        sa.Column(
+            "is_unlinked",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="names a call or policy not known",
+        ),
         sa.Column("disposal_id", sa.UUID(), nullable=True),
         sa.Column("disposed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -138,6 +151,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_recordings_policy_no", "recordings", ["policy_no", "started_at", "recording_id"], unique=False)
     op.create_index("ix_recordings_started_at", "recordings", ["started_at", "recording_id"], unique=False)
+    op.create_index(
+        "ix_recordings_unlinked", "recordings", ["recording_id"], unique=False, postgresql_where=sa.text("is_unlinked")
+    )
     op.create_table(
         "sales",
         sa.Column("policy_no", sa.Text(), nullable=False),
@@ -330,9 +346,67 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_sale_events")),
     )
     op.create_index("ix_sale_events_policy_no", "sale_events", ["policy_no", "recorded_at"], unique=False)
+    _create_fixity()
     _cover()
-    # Answered calls of before the archive have no recordings here, and are no incidents.
-    op.execute("INSERT INTO archive_begun (begun_at) SELECT ledger_now()")
+    # Answered calls of before the archive have no recordings here, and are no incidents. Without calls there is no
+    # before: from the first call on, each needs its recording.
+    op.execute("INSERT INTO archive_begun (begun_at) SELECT ledger_now() WHERE EXISTS (SELECT FROM call_records)")
+
+
+def _create_fixity() -> None:
+    op.create_table(
+        "fixity_days",
+        sa.Column("day", sa.Date(), nullable=False, comment="in Shanghai"),
+        sa.Column("copies", sa.BigInteger(), nullable=False, comment="hashed, found good or not"),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("damaged", sa.BigInteger(), nullable=False, comment="found missing or changed"),
+        sa.Column("weakened", sa.BigInteger(), nullable=False, comment="found less locked than it was, or hidden"),
+        sa.Column("repaired", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_fixity_days")),
+    )
+    op.create_table(
+        "call_completeness",
+        sa.Column("call_id", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("talk_ms", sa.BigInteger(), nullable=True, comment="null: nobody said when the call ended"),
+        sa.Column(
+            "recorded_ms", sa.BigInteger(), nullable=False, comment="what there was when it was judged, or came later"
+        ),
+        sa.Column("incident_id", sa.UUID(), nullable=True),
+        sa.Column("call_recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("judged_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("verdict IN ('complete', 'missing', 'short')", name=op.f("ck_call_completeness_verdict")),
+        sa.CheckConstraint(
+            "(verdict = 'complete') = (incident_id IS NULL)", name=op.f("ck_call_completeness_incident")
+        ),
+        sa.ForeignKeyConstraint(["call_id"], ["call_records.call_id"], name=op.f("fk_call_completeness_call_id")),
+        sa.ForeignKeyConstraint(
+            ["incident_id"], ["incidents.incident_id"], name=op.f("fk_call_completeness_incident_id")
+        ),
+        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_call_completeness")),
+    )
+    op.create_index("ix_call_completeness_call_recorded_at", "call_completeness", ["call_recorded_at"], unique=False)
+    op.create_index(
+        "ix_call_completeness_judged_at",
+        "call_completeness",
+        ["judged_at"],
+        unique=False,
+        postgresql_where=sa.text("incident_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_call_records_answered",
+        "call_records",
+        ["recorded_at", "call_id"],
+        unique=False,
+        postgresql_where=sa.text("answered_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_incidents_fixity",
+        "incidents",
+        [sa.literal_column("(details ->> 'recording_id')")],
+        unique=False,
+        postgresql_where=sa.text("kind = 'fixity'"),
+    )
 
 
 def _cover() -> None:

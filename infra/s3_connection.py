@@ -1,0 +1,74 @@
+"""One bucket asked from many threads: a client that is made when it is needed, and anew after a fault."""
+
+from collections.abc import Callable
+from contextlib import closing
+from threading import Lock
+from typing import TypeVar
+
+from infra.s3_client import NoSuchObjectError, S3AwayError, S3Client, S3Error, ShownObject, faults_told, make_client
+from infra.s3_place import S3Place
+
+T = TypeVar("T")
+
+
+class S3Connection:
+    """Threads share the client and its connections.
+
+    It is made anew after a fault: boto3 looks for credentials when it makes one, and those of a file may have been
+    replaced since. Every question raises what `faults_told` does.
+    """
+
+    def __init__(self, place: S3Place, *, timeout_s: float) -> None:
+        self._place = place
+        self._timeout_s = timeout_s
+        self._client: S3Client | None = None
+        self._connecting = Lock()
+
+    def ask(self, question: Callable[[S3Client], T]) -> T:
+        """Return the answer to what may be asked twice; once more after a fault, which may be a stale connection."""
+        try:
+            return self.ask_once(question)
+        except S3AwayError:
+            return self.ask_once(question)
+
+    def ask_once(self, question: Callable[[S3Client], T]) -> T:
+        """Return the answer to what must not be asked again before somebody has looked."""
+        client = self._connected()
+        try:
+            with faults_told():
+                return question(client)
+        except NoSuchObjectError:
+            raise
+        except S3Error:
+            self._forget(client)
+            raise
+
+    def head(self, where: dict[str, str]) -> ShownObject:
+        """Return what is told of an object without its bytes."""
+        try:
+            return self.ask(lambda client: client.head_object(**where, ChecksumMode="ENABLED"))
+        except S3AwayError:
+            raise
+        except S3Error:
+            # The answer to HEAD has no words: this one says why.
+            with closing(self.ask(lambda client: client.get_object(**where))["Body"]):
+                raise
+
+    def close(self) -> None:
+        """Give back what is open; the next question opens anew."""
+        with self._connecting:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+
+    def _connected(self) -> S3Client:
+        with self._connecting:
+            if self._client is None:
+                self._client = make_client(self._place, timeout_s=self._timeout_s, attempts=1)
+            return self._client
+
+    def _forget(self, client: S3Client) -> None:
+        with self._connecting:
+            if self._client is client:
+                self._client = None
+        client.close()

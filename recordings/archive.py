@@ -1,0 +1,74 @@
+"""Taking recordings into the archive (arts. 35, 36): what comes in by any way passes through here.
+
+A staged file is checked, decoded, put into the first store under hold and read back; only then is it registered, in
+one transaction, and only after that transaction is it acknowledged. A break at any step leaves nothing that counts:
+who tries again finds the object that was put by its key, and ends with the same recording. The second copy and the
+retention that both stores enforce are brought about by tasks, whose queue the rows are.
+"""
+
+from sqlalchemy import Engine
+
+from infra.clock import Clock
+from recordings.audio import RawFormat, probe
+from recordings.metadata import Fault, Metadata, MetadataError
+from recordings.object_keys import object_key
+from recordings.places import Places
+from recordings.registration import Arrival, Prepared, Registered, register, register_known
+
+
+def take_in(engine: Engine, places: Places, arrival: Arrival, *, clock: Clock) -> Registered:
+    """Take a staged file in, committed when this returns; the file is the caller's to discard.
+
+    Raises:
+        MetadataError: the file is not what the metadata say.
+        UnreadableAudioError: it is no recording that can be kept.
+        DisposedRecordingError: it was here, and was disposed of.
+        ObjectStoreError: the store cannot keep it now; nothing is registered.
+    """
+    check_digest(arrival)
+    with engine.begin() as connection:
+        known = register_known(connection, arrival, now=clock())
+    if known is not None:
+        return known
+    prepared = prepare(places, arrival)
+    with engine.begin() as connection:
+        return register(connection, places, prepared, now=clock())
+
+
+def check_digest(arrival: Arrival) -> None:
+    """Refuse a file whose bytes are not those that were sent.
+
+    Raises:
+        MetadataError: its SHA-256 is not the one declared.
+    """
+    declared = arrival.metadata.sha256
+    if declared is not None and declared != arrival.staged.sha256:
+        found = arrival.staged.sha256.hex()
+        message = f"the {arrival.staged.size_bytes} bytes received have the SHA-256 {found}; send the file again"
+        raise MetadataError((Fault("sha256", message),))
+
+
+def prepare(places: Places, arrival: Arrival) -> Prepared:
+    """Decode the file and put it into the first store, under hold and read back. No transaction may be open.
+
+    Raises:
+        MetadataError: the file has other channels than said.
+        UnreadableAudioError: it is no recording that can be kept.
+        ObjectStoreError: the store cannot keep it now.
+    """
+    check_digest(arrival)
+    staged, metadata = arrival.staged, arrival.metadata
+    raw = _raw_format(metadata)
+    audio = probe(staged.path, declared=raw)
+    if audio.channels != len(metadata.channels):
+        message = f"names {len(metadata.channels)} channels and the file has {audio.channels}; name the voice of each"
+        raise MetadataError((Fault("channels", message),))
+    key = object_key(staged.sha256, metadata.call_id)
+    stored = places.first.put(key, staged.content(), is_held=True)
+    return Prepared(arrival, audio, stored, None)
+
+
+def _raw_format(metadata: Metadata) -> RawFormat | None:
+    if metadata.raw_codec is None or metadata.raw_sample_rate is None:
+        return None
+    return RawFormat(metadata.raw_codec, metadata.raw_sample_rate, len(metadata.channels))

@@ -1,0 +1,89 @@
+"""What a container says of the audio in it, and the bounds of what we accept from any of them.
+
+The walkers of the containers make a `Layout`; `recordings.audio` holds it against the samples themselves.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from recordings.unreadable_audio import Reason, UnreadableAudioError
+
+LEAST_RATE = 4_000
+MOST_RATE = 192_000
+MOST_CHANNELS = 8
+MOST_SAMPLES = 2**32
+"""Of all channels together: 74 hours of a stereo call at 8 kHz, about two minutes of decoding.
+
+Silence packs so well that a file of a megabyte can honestly hold a month of it. No call is that long.
+"""
+
+
+class Codec(StrEnum):
+    """What the samples are coded in.
+
+    Beside what telephone recorders write, three kinds of uncompressed WAV are kept as they are: converting them would
+    change the original.
+    """
+
+    PCM_S16LE = "pcm_s16le"
+    PCM_U8 = "pcm_u8"
+    PCM_S24LE = "pcm_s24le"
+    PCM_S32LE = "pcm_s32le"
+    PCM_F32LE = "pcm_f32le"
+    ALAW = "alaw"
+    ULAW = "ulaw"
+    GSM = "gsm"
+    ADPCM = "adpcm"
+    FLAC = "flac"
+    OPUS = "opus"
+    MP3 = "mp3"
+
+
+class Container(StrEnum):
+    WAV = "wav"
+    RF64 = "rf64"
+    """WAV with sizes of 64 bits."""
+    FLAC = "flac"
+    OGG = "ogg"
+    MP3 = "mp3"
+    RAW = "raw"
+    """None: samples alone, whose format came with the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a walker found: `frames` per channel, of which the decoder may give up to `most_frames`.
+
+    The two differ where a codec works in blocks, and the container says how much of the last block counts. `frames` is
+    None where the container does not say, and then `most_frames` is only an upper bound. `md5` is that of the decoded
+    samples, little-endian, in `bits` bits each.
+    """
+
+    container: Container
+    codec: Codec
+    channels: int
+    sample_rate: int
+    frames: int | None
+    most_frames: int
+    md5: bytes | None = None
+    bits: int = 16
+
+
+def require_sane(channels: int, sample_rate: int) -> None:
+    """Refuse what no recorder of calls writes.
+
+    Raises:
+        UnreadableAudioError: unsupported.
+    """
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise UnreadableAudioError(
+            Reason.UNSUPPORTED,
+            f"the header names {channels} channels; expected 1 to {MOST_CHANNELS}. Send one file per call, with one"
+            " channel per speaker or both in one",
+        )
+    if not LEAST_RATE <= sample_rate <= MOST_RATE:
+        raise UnreadableAudioError(
+            Reason.UNSUPPORTED,
+            f"the header names {sample_rate} samples a second; expected {LEAST_RATE} to {MOST_RATE}. Check the"
+            " recorder, or convert the file to 8000 or 16000",
+        )

@@ -1,0 +1,152 @@
+"""The samples of a recording, block by block, from the first to the last, through libsndfile.
+
+What the decoder gives is held against what the container said, and raised when the two differ. Read the blocks to
+the end: only there is it known whether the file was whole.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from recordings.audio_layout import Codec, Container, Layout
+from recordings.unreadable_audio import Reason, UnreadableAudioError
+from recordings.waveform import FRAMES_A_SECOND, Samples
+
+_BLOCK_SECONDS = 16
+_RAW_SUBTYPES = {Codec.ALAW: "ALAW", Codec.ULAW: "ULAW"}
+_FULL_SCALE = 32_768
+
+
+class OnePass(soundfile.SoundFile):  # type: ignore[misc]  # the library has no type hints
+    """A file read from front to back.
+
+    A seekable one is sought to its own position after every block, which makes the decoders of Opus and MP3 begin
+    anew in the middle, and be wrong there.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def read_samples(path: Path, layout: Layout) -> Iterator[Samples]:
+    """Yield the samples as arrays of frames × channels, 16 bits each, every one but the last of whole 20 ms.
+
+    Raises:
+        UnreadableAudioError: damaged, truncated or header_lies, at the latest after the last block.
+    """
+    try:
+        with _open(path, layout) as sound:
+            yield from _checked(sound, layout)
+    except soundfile.LibsndfileError as error:
+        raise UnreadableAudioError(
+            Reason.DAMAGED,
+            f"the {layout.codec} samples cannot be decoded ({error.error_string.strip().rstrip('.')}). Take the file"
+            " from the recorder again",
+        ) from error
+
+
+def _open(path: Path, layout: Layout) -> OnePass:
+    if layout.container is Container.RAW:
+        return OnePass(
+            path,
+            format="RAW",
+            subtype=_RAW_SUBTYPES[layout.codec],
+            channels=layout.channels,
+            samplerate=layout.sample_rate,
+        )
+    return OnePass(path)
+
+
+def _checked(sound: OnePass, layout: Layout) -> Iterator[Samples]:
+    if (sound.channels, sound.samplerate) != (layout.channels, layout.sample_rate):
+        raise UnreadableAudioError(
+            Reason.HEADER_LIES,
+            f"the header names {layout.channels} channels at {layout.sample_rate} Hz, the samples are"
+            f" {sound.channels} at {sound.samplerate} Hz. Take the file from the recorder again",
+        )
+    digest, found = hashlib.md5(usedforsecurity=False), 0
+    for block in _blocks(sound, layout):
+        if layout.md5 is not None:
+            digest.update(_packed(block, layout.bits))
+        counted = block if layout.frames is None else block[: max(0, layout.frames - found)]
+        found += len(block)
+        if found > layout.most_frames:
+            break
+        if len(counted):
+            yield _as_16_bits(counted)
+    _require_all(found, layout)
+    if layout.md5 not in (None, digest.digest()):
+        raise UnreadableAudioError(
+            Reason.DAMAGED,
+            "the samples do not have the MD5 that the header names. Take the file from the recorder again",
+        )
+
+
+def _blocks(sound: OnePass, layout: Layout) -> Iterator[NDArray[np.generic]]:
+    """Yield what the decoder gives, in the narrowest type that loses nothing of what is looked at."""
+    step = max(1, round(layout.sample_rate / FRAMES_A_SECOND))
+    size = step * FRAMES_A_SECOND * _BLOCK_SECONDS
+    kind = "int16"
+    if layout.codec is Codec.PCM_F32LE:
+        kind = "float32"
+    elif layout.md5 is not None and layout.bits != 16:  # noqa: PLR2004  # the width of int16
+        kind = "int32"
+    while True:
+        block = _filled(sound, np.empty((size, layout.channels), kind))
+        if len(block):
+            yield block
+        if len(block) < size:
+            return
+
+
+def _filled(sound: OnePass, block: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Read until the block is full or the file at its end: decoders may give less than asked for in between."""
+    found = 0
+    while found < len(block):
+        got = len(sound.read(out=block[found:]))
+        if got == 0:
+            break
+        found += got
+    return block[:found]
+
+
+def _as_16_bits(block: NDArray[np.generic]) -> Samples:
+    if block.dtype == np.int16:
+        return block.astype(np.int16, copy=False)
+    if block.dtype == np.int32:
+        return (block.astype(np.int32, copy=False) >> 16).astype(np.int16)
+    values = block.astype(np.float32, copy=False) * _FULL_SCALE
+    if not np.isfinite(values).all():
+        raise UnreadableAudioError(
+            Reason.DAMAGED, "there are samples that are no numbers. Take the file from the recorder again"
+        )
+    return np.clip(values, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+
+
+def _packed(block: NDArray[np.generic], bits: int) -> bytes:
+    """Return the samples as FLAC hashes them: in the fewest whole bytes, lowest first."""
+    if block.dtype == np.int16:
+        return block.astype("<i2", copy=False).tobytes()
+    values = (block.astype(np.int32, copy=False) >> (32 - bits)).astype("<i4")
+    return values.view(np.uint8).reshape(-1, 4)[:, : -(-bits // 8)].tobytes()
+
+
+def _require_all(found: int, layout: Layout) -> None:
+    expected = layout.most_frames if layout.frames is None else layout.frames
+    if found == 0:
+        raise UnreadableAudioError(Reason.EMPTY, "there is not a single sample in it. Check the recorder")
+    if layout.frames is not None and found < layout.frames:
+        raise UnreadableAudioError(
+            Reason.TRUNCATED,
+            f"the header names {layout.frames} samples per channel, and {found} are there. Send the whole file",
+        )
+    if found > layout.most_frames:
+        raise UnreadableAudioError(
+            Reason.HEADER_LIES,
+            f"the header names {expected} samples per channel, and more are there. Take the file from the recorder"
+            " again",
+        )

@@ -1,0 +1,112 @@
+"""Files on their way into the archive: copied, hashed and on disk before anything is done with them.
+
+Owns the staging directory. What a broken attempt leaves there is nobody's and is removed after a day.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from infra.ids import new_id_text
+from infra.object_store import Content
+
+_PIECE_BYTES = 1 << 20
+
+
+class NoRegularFileError(ValueError):
+    """A link, a directory, a pipe or a device lies where a file was expected; it is not opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A file of ours with the bytes that came; nobody else writes to it."""
+
+    path: Path
+    size_bytes: int
+    sha256: bytes
+
+    def content(self) -> Content:
+        """Return the file as stores take it."""
+        return Content(self.path, self.size_bytes, self.sha256)
+
+    def discard(self) -> None:
+        """Remove the file; one that is gone is no error."""
+        self.path.unlink(missing_ok=True)
+
+
+def staging_path(directory: Path) -> Path:
+    """Return a new name in the staging directory, which is made if it is missing."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory / new_id_text()
+
+
+def stage_file(source: Path, directory: Path, *, follow_links: bool = False) -> StagedFile:
+    """Copy `source` below `directory`, hashed on the way and synced.
+
+    Raises:
+        NoRegularFileError: `source` is no regular file, or a link and `follow_links` is False.
+        OSError: it cannot be read, or there is no room.
+    """
+    target = staging_path(directory)
+    try:
+        with _opened(source, follow_links=follow_links) as reading, target.open("xb") as writing:
+            size_bytes, sha256 = _copy(reading, writing)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return StagedFile(target, size_bytes, sha256)
+
+
+def sync_staged(path: Path) -> StagedFile:
+    """Return a file that was written below the staging directory, hashed and synced."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        os.fsync(file.fileno())
+        return StagedFile(path, file.tell(), digest)
+
+
+def remove_left_behind(directory: Path, *, changed_before: datetime) -> None:
+    """Remove files of attempts that broke off; `changed_before` is an instant of the machine's own clock."""
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(directory):
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < changed_before.timestamp():
+                    Path(entry.path).unlink()
+
+
+@contextmanager
+def _opened(path: Path, *, follow_links: bool) -> Iterator[BinaryIO]:
+    """Open a regular file; a pipe without a writer does not hold up, and nothing else is read from."""
+    # Looked at before it is opened: opening alone can do something to a device.
+    _require_regular(path, path.stat(follow_symlinks=follow_links).st_mode)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
+    with open(descriptor, "rb", closefd=True) as file:  # noqa: PTH123 - a descriptor
+        _require_regular(path, os.fstat(descriptor).st_mode)
+        yield file
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        what = "a link" if stat.S_ISLNK(mode) else "no regular file"
+        msg = f"{path.name} is {what}; put the file itself there"
+        raise NoRegularFileError(msg)
+
+
+def _copy(reading: BinaryIO, writing: BinaryIO) -> tuple[int, bytes]:
+    """Copy to the end, and return how many bytes there were and their SHA-256."""
+    digest = hashlib.sha256()
+    size_bytes = 0
+    while piece := reading.read(_PIECE_BYTES):
+        digest.update(piece)
+        writing.write(piece)
+        size_bytes += len(piece)
+    writing.flush()
+    os.fsync(writing.fileno())
+    return size_bytes, digest.digest()

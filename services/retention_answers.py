@@ -1,0 +1,62 @@
+"""How answers show a recording's retention: its state, its dates, what holds it, and why in words."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from compliance.shanghai import SHANGHAI
+from recordings.holds import Hold
+from recordings.retention import Standing
+from recordings.retention_rules import RetentionBasis, RetentionState
+
+_ARTICLE = "35"
+
+
+class StandingHold(BaseModel):
+    hold_id: str
+    reason: str
+    case: str | None
+    placed_at: datetime
+
+
+class RetentionAnswer(BaseModel):
+    """`keep_through` is inclusive; null while no date applies. `expired` may be disposed of, and never goes by itself.
+
+    `basis` says what decides: known sales, a policy that nobody registered yet, or the company's own term.
+    """
+
+    state: RetentionState
+    retention_class: Literal["5y", "10y"] | None = Field(alias="class")
+    keep_through: date | None
+    earliest_disposal_on: date | None
+    basis: RetentionBasis
+    article: str
+    holds: list[StandingHold]
+    why: list[str]
+    why_zh: list[str]
+
+
+def retention_answer(standing: Standing, holds: Sequence[Hold]) -> dict[str, object]:
+    """Return what a RetentionAnswer says; `holds` are those that stand."""
+    retention = standing.retention
+    return {
+        "state": retention.state,
+        "class": retention.retention_class,
+        "keep_through": retention.keep_through,
+        "earliest_disposal_on": retention.earliest_disposal_on,
+        "basis": retention.basis,
+        "article": _ARTICLE,
+        "holds": [
+            {
+                "hold_id": str(one.hold_id),
+                "reason": one.reason,
+                "case": one.case,
+                "placed_at": one.placed_at.astimezone(SHANGHAI),
+            }
+            for one in holds
+        ],
+        "why": [sentence.english for sentence in standing.why],
+        "why_zh": [sentence.chinese for sentence in standing.why],
+    }
