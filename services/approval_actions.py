@@ -17,11 +17,13 @@ from compliance.incidents import CLOSE, close_incident
 from compliance.overlays import END_KIND, end_overlay
 from compliance.policy import Policy, parse_policy
 from compliance.policy_store import policy_in_force, store_policy
+from compliance.sale_endings import TERMINATION_EARLIER
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id
 from recordings.disposals import DISPOSAL, dispose
 from recordings.holds import HOLD_RELEASE, release_hold
 from recordings.retention_sweep import is_stricter, order_raise
+from services.sales_service import shorten_termination
 
 POLICY_KIND = "policy"
 
@@ -73,6 +75,7 @@ ACTIONS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
         END_KIND: end_overlay,
         RELEASE: release_entry,
         CLOSE: close_incident,
+        TERMINATION_EARLIER: shorten_termination,
         HOLD_RELEASE: release_hold,
         DISPOSAL: dispose,
     }

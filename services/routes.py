@@ -20,6 +20,7 @@ from services.api import (
     policy,
     recording_holds,
     registers,
+    sales,
     scrubs,
 )
 
@@ -30,6 +31,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     do_not_call_imports.router,
     do_not_call.router,
     scrubs.router,
+    sales.router,
     incidents.router,
     recording_holds.router,
     disposals.router,
