@@ -133,8 +133,7 @@ def restore(keeping: Keeping, recording_id: UUID) -> Restored:
     if kept.disposed_at is not None or not kept.lacking():
         return Restored()
     with _staged(keeping.staging) as (path, file):
-        looks: dict[CopyName, Look] = {}
-        source = _find_source(keeping, kept, file, looks)
+        source, looks = find_source(keeping, kept, file)
         if source is not None:
             content = Content(path, kept.size_bytes, kept.sha256)
             return _give(keeping, kept, _Source(source, content))
@@ -150,11 +149,15 @@ def _staged(staging: Path) -> Iterator[tuple[Path, IO[bytes]]]:
         yield Path(file.name), file
 
 
-def _find_source(keeping: Keeping, kept: Kept, file: IO[bytes], looks: dict[CopyName, Look]) -> CopyRow | None:
-    """Return the copy whose right bytes are in `file` now; whatever was looked at is in `looks`.
+def find_source(keeping: Keeping, kept: Kept, file: IO[bytes]) -> tuple[CopyRow | None, dict[CopyName, Look]]:
+    """Return the copy whose right bytes are in `file` now, None if none has them, and what was found of each asked.
 
-    Copies that were found damaged come last: a disk that was away may be back.
+    Copies that were found damaged before come last: a disk that was away may be back. Damage found here is recorded.
+
+    Raises:
+        OSError: `file` cannot be written.
     """
+    looks: dict[CopyName, Look] = {}
     for copy in sorted(kept.copies, key=lambda one: one.state is not CopyState.STORED):
         expected = kept.expected(copy)
         if expected is None or copy.state is CopyState.REMOVED:
@@ -164,10 +167,10 @@ def _find_source(keeping: Keeping, kept: Kept, file: IO[bytes], looks: dict[Copy
         found = looks[copy.copy] = look(keeping.stores[copy.copy], expected, to=file)
         file.flush()
         if found.finding is Finding.GOOD:
-            return copy
+            return copy, looks
         with keeping.engine.begin() as connection:
             record_look(connection, kept, copy, found, period=keeping.period, now=keeping.clock())
-    return None
+    return None, looks
 
 
 def _looks(kept: Kept, looks: Mapping[CopyName, Look]) -> list[dict[str, object]]:
