@@ -24,6 +24,9 @@ from compliance import (
     register_fields,
     registers,
     rule_answers,
+    sale_endings,
+    sale_rows,
+    sales,
     working_days,
 )
 from infra import jobs
@@ -53,6 +56,7 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     overlays.UnknownOverlayError,
     policy_store.UnknownPolicyError,
     registers.UnknownRowError,
+    sale_rows.UnknownSaleError,
     tokens.UnknownTokenError,
 )
 _CONFLICT: tuple[type[Exception], ...] = (
@@ -73,6 +77,9 @@ _CONFLICT: tuple[type[Exception], ...] = (
     registers.NumberInUseError,
     registers.RowExistsError,
     registration.DisposedRecordingError,
+    sale_endings.NotTerminatedError,
+    sale_endings.TerminationChangedError,
+    sales.SaleRecordedError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
     block_list.FutureRefusalError: "refused_at",
@@ -99,6 +106,7 @@ def fill_problem_table() -> None:
         register_answer(error, _field_problem)
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
+    register_answer(sale_rows.SaleDateError, _sale_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
     register_answer(metadata.MetadataError, _metadata_problem)
@@ -127,6 +135,12 @@ def _register_problem(error: Exception) -> Problem:
     if error.article is not None:
         named["article"] = error.article
     return _unprocessable(str(error), "invalid-input", [named])
+
+
+def _sale_problem(error: Exception) -> Problem:
+    if not isinstance(error, sale_rows.SaleDateError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
 
 
 def _not_expired_problem(error: Exception) -> Problem:

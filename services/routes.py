@@ -23,6 +23,7 @@ from services.api import (
     recording_uploads,
     recordings,
     registers,
+    sales,
     scrubs,
 )
 
@@ -33,6 +34,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     do_not_call_imports.router,
     do_not_call.router,
     scrubs.router,
+    sales.router,
     incidents.router,
     recording_uploads.router,
     recordings.router,

@@ -1,6 +1,6 @@
 """The worker's Celery application: its tasks, its schedule, and what each of its processes holds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from uuid import UUID
 
@@ -15,6 +15,16 @@ from infra.clock import clock_with_offset
 from infra.database import make_engine
 from infra.garbage import spare_the_collector
 from infra.settings import Settings
+from recordings.copy_rows import Keeping
+from services.archive_clock import (
+    APPLY_LOCKS,
+    APPLY_LOCKS_EVERY_SECONDS,
+    SWEEP_RETENTION,
+    SWEEP_RETENTION_EVERY_SECONDS,
+    apply_locks_if_possible,
+    open_keeping,
+    sweep_retention_if_possible,
+)
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
@@ -32,6 +42,16 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "sweep": {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}},
     "seal": {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}},
     "attest": {"task": ATTEST, "schedule": ATTEST_EVERY_SECONDS, "options": {"expires": ATTEST_EVERY_SECONDS}},
+    "apply_locks": {
+        "task": APPLY_LOCKS,
+        "schedule": APPLY_LOCKS_EVERY_SECONDS,
+        "options": {"expires": APPLY_LOCKS_EVERY_SECONDS},
+    },
+    "sweep_retention": {
+        "task": SWEEP_RETENTION,
+        "schedule": SWEEP_RETENTION_EVERY_SECONDS,
+        "options": {"expires": SWEEP_RETENTION_EVERY_SECONDS},
+    },
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
 }
 
@@ -82,6 +102,7 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     def ask_others() -> None:
         attest(worker())
 
+    _add_archive_tasks(application, settings, worker)
     application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(verify, name=VERIFY, shared=False)
@@ -95,3 +116,18 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     worker_process_init.connect(make_ready, weak=False, dispatch_uid="telesales-tables")
     return application
+
+
+def _add_archive_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:
+    @cache
+    def keeping() -> Keeping:
+        return open_keeping(settings, worker().engine, worker().clock)
+
+    def bring_stores() -> None:
+        apply_locks_if_possible(keeping())
+
+    def bring_along() -> None:
+        sweep_retention_if_possible(worker().engine, worker().clock)
+
+    application.task(bring_stores, name=APPLY_LOCKS, shared=False)
+    application.task(bring_along, name=SWEEP_RETENTION, shared=False)
