@@ -14,6 +14,7 @@ from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.logs import configure_logs
 from infra.settings import Settings
+from services.archive_care import JUDGE_CALLS, NOTE_FIXITY, RESTORE_COPIES, VERIFY_COPIES
 from services.attesting import ATTEST, NOBODY
 from services.ledger_nightly import VERIFY
 from services.sealing import SEAL
@@ -58,7 +59,8 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
 
     application.tasks[SWEEP]()
 
-    assert {one["task"] for one in application.conf.beat_schedule.values()} == {SWEEP, SEAL, ATTEST, VERIFY}
+    scheduled = {one["task"] for one in application.conf.beat_schedule.values()}
+    assert scheduled == {SWEEP, SEAL, ATTEST, VERIFY, RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
     assert state_of(engine, job_id) == "failed"
 
 
