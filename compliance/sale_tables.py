@@ -55,6 +55,13 @@ sales = Table(
     Column("retention_class", Text, nullable=False),
     Column("ended_on", Date, comment="the contract's last day; null: it runs, or nobody said that it ended"),
     Column("findings", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    Column(
+        "is_voice_confirmable",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="a recording may confirm it, art. 30",
+    ),
     Column("actor", Text, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
@@ -64,6 +71,7 @@ sales = Table(
     CheckConstraint("inspect_before_basis IN ('cooling_off', 'policy_term', 'closing_day')", name="basis"),
     Index("ix_sales_centre", "centre_id", "closed_on", "position"),
     Index("ix_sales_closed_on", "closed_on", "position"),
+    Index("ix_sales_centre_position", "centre_id", "position"),
     Index("ix_sales_agent", "agent_id", "closed_on"),
     info={
         "updates": [

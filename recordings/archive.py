@@ -9,11 +9,14 @@ retention that both stores enforce are brought about by tasks, whose queue the r
 from sqlalchemy import Engine
 
 from infra.clock import Clock
+from infra.object_store import StoredObject
 from recordings.audio import RawFormat, probe
 from recordings.metadata import Fault, Metadata, MetadataError
-from recordings.object_keys import object_key
+from recordings.object_keys import object_key, playable_key
 from recordings.places import Places
+from recordings.playable import write_playable
 from recordings.registration import Arrival, Prepared, Registered, register, register_known
+from recordings.staging import StagedFile, staging_path, sync_staged
 
 
 def take_in(engine: Engine, places: Places, arrival: Arrival, *, clock: Clock) -> Registered:
@@ -65,10 +68,22 @@ def prepare(places: Places, arrival: Arrival) -> Prepared:
         raise MetadataError((Fault("channels", message),))
     key = object_key(staged.sha256, metadata.call_id)
     stored = places.first.put(key, staged.content(), is_held=True)
-    return Prepared(arrival, audio, stored, None)
+    playable = None if audio.is_playable else _put_playable(places, staged, key, raw)
+    return Prepared(arrival, audio, stored, playable)
 
 
 def _raw_format(metadata: Metadata) -> RawFormat | None:
     if metadata.raw_codec is None or metadata.raw_sample_rate is None:
         return None
     return RawFormat(metadata.raw_codec, metadata.raw_sample_rate, len(metadata.channels))
+
+
+def _put_playable(places: Places, staged: StagedFile, key: str, raw: RawFormat | None) -> StoredObject:
+    """Put a copy that browsers play beside the original. It can be made again, so nothing holds it."""
+    derived = staging_path(places.staging)
+    try:
+        write_playable(staged.path, derived, declared=raw)
+        copy = sync_staged(derived)
+        return places.first.put(playable_key(key), copy.content(), is_held=False)
+    finally:
+        derived.unlink(missing_ok=True)

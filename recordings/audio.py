@@ -6,12 +6,12 @@ samples: neither is believed alone. Memory does not grow with the file. Writes n
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-import soundfile
-
-from recordings.audio_layout import Codec, Container, Layout, require_sane
+from recordings.audio_layout import MOST_SAMPLES, Codec, Container, Layout, require_sane
 from recordings.audio_samples import read_samples
+from recordings.containers import refuse_headerless, walk_container
+from recordings.file_bytes import truncated
 from recordings.unreadable_audio import Reason, UnreadableAudioError
 from recordings.waveform import Waveform
 
@@ -51,9 +51,7 @@ def probe(path: Path, *, declared: RawFormat | None = None) -> Audio:
         OSError: the file itself cannot be read.
     """
     layout = read_layout(path, declared=declared)
-    waveform = Waveform(
-        channels=layout.channels, sample_rate=layout.sample_rate, most_frames=layout.frames or layout.most_frames
-    )
+    waveform = Waveform(channels=layout.channels, sample_rate=layout.sample_rate, most_frames=layout.most_frames)
     for block in read_samples(path, layout):
         waveform.add(block)
     return Audio(
@@ -76,67 +74,32 @@ def is_played_by_browsers(layout: Layout) -> bool:
     return layout.codec not in (Codec.GSM, Codec.ADPCM, Codec.PCM_S32LE, Codec.PCM_F32LE)
 
 
-_CODECS = {
-    "PCM_16": Codec.PCM_S16LE,
-    "PCM_U8": Codec.PCM_U8,
-    "PCM_24": Codec.PCM_S24LE,
-    "PCM_32": Codec.PCM_S32LE,
-    "FLOAT": Codec.PCM_F32LE,
-    "ALAW": Codec.ALAW,
-    "ULAW": Codec.ULAW,
-    "GSM610": Codec.GSM,
-    "IMA_ADPCM": Codec.ADPCM,
-    "MS_ADPCM": Codec.ADPCM,
-    "OPUS": Codec.OPUS,
-    "MPEG_LAYER_III": Codec.MP3,
-}
-_CONTAINERS = {
-    "WAV": Container.WAV,
-    "WAVEX": Container.WAV,
-    "RF64": Container.RF64,
-    "FLAC": Container.FLAC,
-    "OGG": Container.OGG,
-    "MP3": Container.MP3,
-}
-
-
 def read_layout(path: Path, *, declared: RawFormat | None = None) -> Layout:
     """Return what the file's container says of it, having walked through all of the container.
 
     Raises:
-        UnreadableAudioError: the container is broken, or none.
+        UnreadableAudioError: the container is broken, or none and nothing is declared.
     """
     size = path.stat().st_size
     if size == 0:
         raise UnreadableAudioError(Reason.EMPTY, "the file is empty. Check the recorder, and send it again")
-    try:
-        found = soundfile.info(str(path))
-    except soundfile.LibsndfileError:
-        return _raw_layout(size, declared)
-    container = _CONTAINERS.get(found.format)
-    codec = Codec.FLAC if container is Container.FLAC else _CODECS.get(found.subtype)
-    if container is None or codec is None:
+    with path.open("rb") as file:
+        layout = walk_container(file, size) or _raw_layout(file, size, declared)
+    require_sane(layout.channels, layout.sample_rate)
+    if layout.most_frames * layout.channels > MOST_SAMPLES:
         raise UnreadableAudioError(
-            Reason.UNSUPPORTED,
-            f"{found.format} with {found.subtype} is not kept; expected WAV, FLAC, Ogg Opus or MP3. Convert it",
+            Reason.TOO_LONG,
+            f"the header names {layout.most_frames} samples in {layout.channels} channels; {MOST_SAMPLES} in all are"
+            " the most. Send one file per call",
         )
-    require_sane(found.channels, found.samplerate)
-    return Layout(container, codec, found.channels, found.samplerate, found.frames, found.frames)
+    return layout
 
 
-def _raw_layout(size: int, declared: RawFormat | None) -> Layout:
+def _raw_layout(file: BinaryIO, size: int, declared: RawFormat | None) -> Layout:
     if declared is None:
-        raise UnreadableAudioError(
-            Reason.NOT_AUDIO,
-            "there is neither a WAV, FLAC, Ogg Opus nor MP3 in it. If these are bare A-law or µ-law samples, say so,"
-            " with rate and channels",
-        )
-    require_sane(declared.channels, declared.sample_rate)
+        refuse_headerless(file)
     frames, rest = divmod(size, declared.channels)
     if rest:
-        raise UnreadableAudioError(
-            Reason.TRUNCATED,
-            f"{size} bytes are not whole samples of {declared.channels} channels. Send the whole file, or correct the"
-            " declared format",
-        )
-    return Layout(Container.RAW, Codec(declared.codec), declared.channels, declared.sample_rate, frames, frames)
+        raise truncated(f"{size} bytes are not whole samples of the declared {declared.channels} channels")
+    codec = Codec(declared.codec)
+    return Layout(Container.RAW, codec, declared.channels, declared.sample_rate, frames, frames, frames)

@@ -11,8 +11,8 @@ from recordings.unreadable_audio import Reason, UnreadableAudioError
 LEAST_RATE = 4_000
 MOST_RATE = 192_000
 MOST_CHANNELS = 8
-MOST_SAMPLES = 2**32
-"""Of all channels together: 74 hours of a stereo call at 8 kHz, about two minutes of decoding.
+MOST_SAMPLES = 2**32 - 2**16
+"""Of all channels together: 74 hours of a stereo call at 8 kHz, about a minute of decoding, and what WAV has room for.
 
 Silence packs so well that a file of a megabyte can honestly hold a month of it. No call is that long.
 """
@@ -52,19 +52,19 @@ class Container(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a walker found: `frames` per channel, of which the decoder may give up to `most_frames`.
+    """What a walker found: the decoder must give `least_frames` to `most_frames` samples per channel.
 
-    The two differ where a codec works in blocks, and the container says how much of the last block counts. `frames` is
-    None where the container does not say, and then `most_frames` is only an upper bound. `md5` is that of the decoded
-    samples, little-endian, in `bits` bits each.
+    The two differ where a codec works in blocks. `frames` is how many of them count, from the first; None: all that
+    come. `md5` is that of the decoded samples, little-endian, in `bits` bits each.
     """
 
     container: Container
     codec: Codec
     channels: int
     sample_rate: int
-    frames: int | None
+    least_frames: int
     most_frames: int
+    frames: int | None = None
     md5: bytes | None = None
     bits: int = 16
 

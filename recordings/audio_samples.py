@@ -13,6 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from recordings.audio_layout import Codec, Container, Layout
+from recordings.file_bytes import damaged, header_lies, truncated
 from recordings.unreadable_audio import Reason, UnreadableAudioError
 from recordings.waveform import FRAMES_A_SECOND, Samples
 
@@ -42,11 +43,8 @@ def read_samples(path: Path, layout: Layout) -> Iterator[Samples]:
         with _open(path, layout) as sound:
             yield from _checked(sound, layout)
     except soundfile.LibsndfileError as error:
-        raise UnreadableAudioError(
-            Reason.DAMAGED,
-            f"the {layout.codec} samples cannot be decoded ({error.error_string.strip().rstrip('.')}). Take the file"
-            " from the recorder again",
-        ) from error
+        words = error.error_string.strip().rstrip(".")
+        raise damaged(f"the {layout.codec} samples cannot be decoded ({words})") from error
 
 
 def _open(path: Path, layout: Layout) -> OnePass:
@@ -63,10 +61,9 @@ def _open(path: Path, layout: Layout) -> OnePass:
 
 def _checked(sound: OnePass, layout: Layout) -> Iterator[Samples]:
     if (sound.channels, sound.samplerate) != (layout.channels, layout.sample_rate):
-        raise UnreadableAudioError(
-            Reason.HEADER_LIES,
+        raise header_lies(
             f"the header names {layout.channels} channels at {layout.sample_rate} Hz, the samples are"
-            f" {sound.channels} at {sound.samplerate} Hz. Take the file from the recorder again",
+            f" {sound.channels} at {sound.samplerate} Hz"
         )
     digest, found = hashlib.md5(usedforsecurity=False), 0
     for block in _blocks(sound, layout):
@@ -80,10 +77,7 @@ def _checked(sound: OnePass, layout: Layout) -> Iterator[Samples]:
             yield _as_16_bits(counted)
     _require_all(found, layout)
     if layout.md5 not in (None, digest.digest()):
-        raise UnreadableAudioError(
-            Reason.DAMAGED,
-            "the samples do not have the MD5 that the header names. Take the file from the recorder again",
-        )
+        raise damaged("the samples do not have the MD5 that the header names")
 
 
 def _blocks(sound: OnePass, layout: Layout) -> Iterator[NDArray[np.generic]]:
@@ -121,9 +115,7 @@ def _as_16_bits(block: NDArray[np.generic]) -> Samples:
         return (block.astype(np.int32, copy=False) >> 16).astype(np.int16)
     values = block.astype(np.float32, copy=False) * _FULL_SCALE
     if not np.isfinite(values).all():
-        raise UnreadableAudioError(
-            Reason.DAMAGED, "there are samples that are no numbers. Take the file from the recorder again"
-        )
+        raise damaged("there are samples that are no numbers")
     return np.clip(values, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
 
 
@@ -136,17 +128,9 @@ def _packed(block: NDArray[np.generic], bits: int) -> bytes:
 
 
 def _require_all(found: int, layout: Layout) -> None:
-    expected = layout.most_frames if layout.frames is None else layout.frames
     if found == 0:
         raise UnreadableAudioError(Reason.EMPTY, "there is not a single sample in it. Check the recorder")
-    if layout.frames is not None and found < layout.frames:
-        raise UnreadableAudioError(
-            Reason.TRUNCATED,
-            f"the header names {layout.frames} samples per channel, and {found} are there. Send the whole file",
-        )
+    if found < layout.least_frames:
+        raise truncated(f"the header names {layout.least_frames} samples per channel, and {found} are there")
     if found > layout.most_frames:
-        raise UnreadableAudioError(
-            Reason.HEADER_LIES,
-            f"the header names {expected} samples per channel, and more are there. Take the file from the recorder"
-            " again",
-        )
+        raise header_lies(f"the header names {layout.most_frames} samples per channel, and more are there")

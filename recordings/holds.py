@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
-from compliance.policy_store import policy_in_force
+from compliance.policy_store import policy_for_blocks
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
 from recordings.copy_rows import UnknownRecordingError, add_event
@@ -154,5 +154,5 @@ def _standing_hold(connection: Connection, recording_id: UUID, hold_id: UUID) ->
 
 def _follow(connection: Connection, recording_id: UUID, *, now: datetime) -> None:
     """Bring the row to its holds. The stores are asked again even where the row stays as it is."""
-    bring(connection, [recording_id], policy=policy_in_force(connection, now=now), now=now)
+    bring(connection, [recording_id], policy=policy_for_blocks(connection, now=now), now=now)
     connection.execute(_DUE, {"one": recording_id})

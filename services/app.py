@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.call_checks import Gate
 from compliance.phone_numbers import normalise
-from compliance.policy_store import adopt_start_policy
+from compliance.policy_store import adopt_start_policy, stored_policy_in_force
 from compliance.register_book import Shelf
 from compliance.working_days import package_calendar
 from infra.celery_app import make_celery
@@ -25,6 +25,7 @@ from infra.ids import new_id
 from infra.logs import logger
 from infra.settings import Settings
 from services.api import health
+from services.approval_actions import raise_retention
 from services.archive_care import ArchiveMeters
 from services.archive_places import open_places
 from services.attesting import attester_names
@@ -98,7 +99,11 @@ def adopt_policy(engine: Engine, settings: Settings, clock: Clock) -> None:
     text = read_policy_file(settings.policy_file)
     try:
         with engine.begin() as connection:
-            adopt_start_policy(connection, text, policy_id=new_id(), now=clock())
+            now = clock()
+            stored = stored_policy_in_force(connection)
+            policy = adopt_start_policy(connection, text, policy_id=new_id(), now=now)
+            if stored is not None:
+                raise_retention(connection, policy, before=stored.policy, actor="policy from file", now=now)
     except SQLAlchemyError as error:
         # Checks answer "deny" until the database is back; its stored policy is in force then.
         log.warning("policy_not_adopted", error=type(error).__name__)

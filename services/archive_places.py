@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from infra.clock import Clock
-from infra.object_stores import open_object_store
+from infra.object_stores import open_recording_stores
 from infra.settings import Settings
 from recordings.copy_rows import Keeping
 from recordings.places import Places
@@ -13,12 +13,8 @@ from recordings.places import Places
 
 def open_places(settings: Settings, *, clock: Clock) -> Places:
     """Return where recordings lie and where they are staged. Opening asks no store for anything."""
-    data_dir = settings.data_dir
-    return Places(
-        first=open_object_store(settings.recordings_url, default=data_dir / "recordings", clock=clock),
-        second=open_object_store(settings.recordings_copy_url, default=data_dir / "recordings-copy", clock=clock),
-        staging=data_dir / "staging",
-    )
+    first, second = open_recording_stores(settings, clock=clock)
+    return Places(first=first, second=second, staging=settings.data_dir / "staging")
 
 
 def keeping_in(places: Places, settings: Settings, engine: Engine, clock: Clock) -> Keeping:

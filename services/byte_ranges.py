@@ -59,9 +59,7 @@ def _only_range(value: str) -> tuple[str, str] | None:
 def _selected(first: str, last: str, *, size: int) -> Selection:
     if not first:
         length = min(_number(last), size)
-        return (
-            _part(size - length, size, size=size) if length else Selection(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-        )
+        return _part(size - length, size, size=size)
     start = _number(first)
     if last and _number(last) < start:
         return Selection(HTTPStatus.OK, 0, size)

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
 from anyio import to_thread
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -44,6 +45,16 @@ class ReceivedFile:
     size_bytes: int
     sha256: bytes
     fields: Mapping[str, str]
+
+    def digest(self) -> bytes:
+        """Return what tells this request's content from any other's."""
+        return request_digest(self.sha256, self.fields)
+
+
+def request_digest(sha256: bytes, fields: Mapping[str, str]) -> bytes:
+    """Return a digest of a file's own digest and the fields that came with it."""
+    content = msgspec.json.encode([sha256.hex(), dict(fields)], order="sorted")
+    return hashlib.sha256(content).digest()
 
 
 @dataclass(slots=True)

@@ -24,12 +24,15 @@ from compliance import (
     register_fields,
     registers,
     rule_answers,
+    sale_endings,
+    sale_rows,
+    sales,
     working_days,
 )
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
-from recordings import copy_rows, disposals, fixity, holds, stored_audio
+from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
 from services.check_queue import QueueUnavailableError, RevokedTokenError
@@ -53,6 +56,7 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     overlays.UnknownOverlayError,
     policy_store.UnknownPolicyError,
     registers.UnknownRowError,
+    sale_rows.UnknownSaleError,
     tokens.UnknownTokenError,
 )
 _CONFLICT: tuple[type[Exception], ...] = (
@@ -72,6 +76,10 @@ _CONFLICT: tuple[type[Exception], ...] = (
     overlays.OverlayOverError,
     registers.NumberInUseError,
     registers.RowExistsError,
+    registration.DisposedRecordingError,
+    sale_endings.NotTerminatedError,
+    sale_endings.TerminationChangedError,
+    sales.SaleRecordedError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
     block_list.FutureRefusalError: "refused_at",
@@ -98,8 +106,10 @@ def fill_problem_table() -> None:
         register_answer(error, _field_problem)
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
+    register_answer(sale_rows.SaleDateError, _sale_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
+    register_answer(metadata.MetadataError, _metadata_problem)
     register_answer(ObjectStoreError, _store_problem)
     register_answer(stored_audio.AudioUnavailableError, lambda error: _unavailable(str(error)))
     register_answer(QueueUnavailableError, lambda _error: database_away())
@@ -127,6 +137,12 @@ def _register_problem(error: Exception) -> Problem:
     return _unprocessable(str(error), "invalid-input", [named])
 
 
+def _sale_problem(error: Exception) -> Problem:
+    if not isinstance(error, sale_rows.SaleDateError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
+
+
 def _not_expired_problem(error: Exception) -> Problem:
     if not isinstance(error, disposals.NotExpiredError):
         raise TypeError from error
@@ -141,6 +157,12 @@ def _not_expired_problem(error: Exception) -> Problem:
     ]
     detail = f"Nothing was disposed of: {len(errors)} recordings may not be. See 'errors' for each and why."
     return Problem(HTTPStatus.CONFLICT, "Conflict", detail, "not-expired", errors)
+
+
+def _metadata_problem(error: Exception) -> Problem:
+    if not isinstance(error, metadata.MetadataError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [one._asdict() for one in error.faults])
 
 
 def _store_problem(error: Exception) -> Problem:

@@ -43,6 +43,7 @@ from infra.jobs import (
     waiting_jobs,
 )
 from infra.logs import logger
+from recordings import retention_sweep
 from services.attesting import NOBODY, Attesters, attest_if_possible
 from services.idempotency import forget_old_answers
 from services.problems import Problem, is_database_away, problem_of
@@ -56,6 +57,7 @@ RUNNERS: Mapping[str, Runner] = {
     scrub_jobs.JOB_KIND: scrub_jobs.run_scrub_job,
     do_not_call_imports.JOB_KIND: do_not_call_imports.run_import_job,
     block_raises.JOB_KIND: block_raises.run_raise_job,
+    retention_sweep.JOB_KIND: retention_sweep.run_raise_job,
 }
 
 _DELIVERED_KEPT_FOR = timedelta(hours=15)

@@ -4,7 +4,6 @@ Nothing is held in memory and nothing is written elsewhere first. A repeat with 
 recognised by the SHA-256 of the file and the fields; what it sent is thrown away again.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-import msgspec
 from anyio import to_thread
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -27,7 +25,7 @@ from infra.jobs import create_job
 from services.dependencies import actor_of, state_of
 from services.idempotency import exchange_of
 from services.job_answers import JobAnswer, new_job_answer
-from services.multipart import receive_file
+from services.multipart import receive_file, request_digest
 from services.state import AppState
 
 INPUT_NAME = "input"
@@ -46,8 +44,7 @@ class Upload:
     fields: Mapping[str, str]
 
     def digest(self) -> bytes:
-        content = msgspec.json.encode([self.sha256, dict(self.fields)], order="sorted")
-        return hashlib.sha256(content).digest()
+        return request_digest(bytes.fromhex(self.sha256), self.fields)
 
     def form(self, kind: type[Form]) -> Form:
         """Return the fields as `kind`.

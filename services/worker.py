@@ -1,7 +1,7 @@
 """The worker's Celery application: its tasks, its schedule, and what each of its processes holds."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from uuid import UUID
 
 from celery import Celery
@@ -28,6 +28,14 @@ from services.archive_care import (
     note_fixity,
     restore_copies,
     verify_copies,
+)
+from services.archive_clock import (
+    APPLY_LOCKS,
+    APPLY_LOCKS_EVERY_SECONDS,
+    SWEEP_RETENTION,
+    SWEEP_RETENTION_EVERY_SECONDS,
+    apply_locks_if_possible,
+    sweep_retention_if_possible,
 )
 from services.archive_places import keeping_in, open_places
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
@@ -65,6 +73,16 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
         "options": {"expires": JUDGE_EVERY_SECONDS},
     },
     "note fixity": {"task": NOTE_FIXITY, "schedule": NOTE_FIXITY_AT, "options": {"expires": 3600.0}},
+    "apply_locks": {
+        "task": APPLY_LOCKS,
+        "schedule": APPLY_LOCKS_EVERY_SECONDS,
+        "options": {"expires": APPLY_LOCKS_EVERY_SECONDS},
+    },
+    "sweep_retention": {
+        "task": SWEEP_RETENTION,
+        "schedule": SWEEP_RETENTION_EVERY_SECONDS,
+        "options": {"expires": SWEEP_RETENTION_EVERY_SECONDS},
+    },
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
 }
 
@@ -132,28 +150,34 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
 
 def _add_archive_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:
-    """Add what the care of the archive needs; long readings seal beside, as jobs do."""
+    """Add what the archive needs; while copies are read, sealing goes on beside, as it does beside jobs."""
 
     @cache
     def keeping() -> Keeping:
         places = open_places(settings, clock=worker().clock)
         return keeping_in(places, settings, worker().engine, worker().clock)
 
-    def restore() -> None:
+    def beside_sealing(work: Callable[[Keeping], None]) -> None:
         with sealing_beside(worker().ledger):
-            restore_copies(keeping())
+            work(keeping())
 
-    def verify() -> None:
-        with sealing_beside(worker().ledger):
-            verify_copies(keeping(), bytes_per_second=settings.fixity_bytes_per_second)
+    verify = partial(verify_copies, bytes_per_second=settings.fixity_bytes_per_second)
+    tasks: Mapping[str, Callable[[], None]] = {
+        APPLY_LOCKS: lambda: apply_locks_if_possible(keeping()),
+        SWEEP_RETENTION: lambda: sweep_retention_if_possible(worker().engine, worker().clock),
+        RESTORE_COPIES: lambda: beside_sealing(restore_copies),
+        VERIFY_COPIES: lambda: beside_sealing(verify),
+        JUDGE_CALLS: lambda: judge_calls(worker().engine, worker().clock),
+        NOTE_FIXITY: lambda: note_fixity(worker().engine, worker().clock),
+    }
+    for name, task in tasks.items():
+        application.task(_named(task), name=name, shared=False)
 
-    def judge() -> None:
-        judge_calls(worker().engine, worker().clock)
 
-    def note() -> None:
-        note_fixity(worker().engine, worker().clock)
+def _named(work: Callable[[], None]) -> Callable[[], None]:
+    """Return a function of a name: Celery makes nothing of a lambda."""
 
-    application.task(restore, name=RESTORE_COPIES, shared=False)
-    application.task(verify, name=VERIFY_COPIES, shared=False)
-    application.task(judge, name=JUDGE_CALLS, shared=False)
-    application.task(note, name=NOTE_FIXITY, shared=False)
+    def run() -> None:
+        work()
+
+    return run

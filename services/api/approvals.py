@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict
-from starlette.background import BackgroundTask
+from starlette.background import BackgroundTask, BackgroundTasks
 
 from compliance.approvals import Request, decide_request, list_requests, shown_payload
 from compliance.audit import note
@@ -95,8 +95,9 @@ def decide(
     note(connection, kind=kind, subject=str(request_id), details=details, person=actor.owner, now=now)
     given = ACTIONS[request.kind](connection, request.payload, person=actor.owner, now=now) if approved else {}
     response = json_response({"request_id": str(request_id), "decision": body.decision, **given})
-    if given.get("job_id") is not None:
-        response.background = BackgroundTask(state.wake, UUID(given["job_id"]))
+    jobs = [UUID(given[name]) for name in ("job_id", "retention_job_id") if given.get(name) is not None]
+    if jobs:
+        response.background = BackgroundTasks([BackgroundTask(state.wake, one) for one in jobs])
     return response
 
 

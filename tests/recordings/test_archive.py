@@ -11,6 +11,7 @@ from sqlalchemy import Engine, func, select, update
 
 from infra.object_store import ObjectStoreError
 from recordings.archive import take_in
+from recordings.audio import probe
 from recordings.metadata import MetadataError
 from recordings.object_keys import object_key
 from recordings.places import Places
@@ -338,3 +339,22 @@ def test_now_is_the_clock_s(engine: Engine, tmp_path: Path, call: Path) -> None:
 
     with engine.connect() as connection:
         assert read_recording(connection, registered.recording_id).recorded_at == later
+
+
+@pytest.mark.parametrize("name", ["wav-gsm", "wav-ima-adpcm"])
+def test_what_browsers_do_not_play_gets_a_copy_that_they_do(desk: Desk, tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "call.wav", tone(2), name)
+
+    registered = desk.take_in(path, without(channels=["mixed"]))
+
+    with desk.engine.connect() as connection:
+        media = read_media(connection, registered.recording_id)
+    assert media is not None
+    assert media.playable_key == object_key(sha256_of(path), "call-1") + ".playable"
+    copy = tmp_path / "copy.wav"
+    copy.write_bytes(b"".join(desk.places.first.read(media.playable_key, media.playable_version_id or "")))
+    assert copy.stat().st_size == media.playable_size_bytes
+    found = probe(copy)
+    assert (found.codec, found.is_playable, found.duration_ms) == ("alaw", True, probe(path).duration_ms)
+    assert not desk.places.first.head(media.playable_key, media.playable_version_id or "").is_held
+    assert staged_files(desk) == []

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import compliance
 import infra
+import recordings
 import services
 from compliance.policy import Offence, PolicyError
 from infra.jobs import UnknownJobError
@@ -72,6 +73,7 @@ NEVER_REACHES_HTTP = {
     "infra.settings.SettingsError": "the command line says it",
     "infra.version_journal.BrokenJournalError": "the directory store raises its own error from it",
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
+    "recordings.staging.NoRegularFileError": "the command line and the spool say it",
     "services.attesting.AttesterSettingsError": "the command line says it",
     "services.ledger_spans.LedgerEdgeError": "becomes an InputError; the command line says it",
     "services.policy_file.PolicyFileError": "the command line says it",
@@ -92,7 +94,7 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 def our_exceptions() -> dict[str, type[Exception]]:
     return {
         f"{value.__module__}.{value.__name__}": value
-        for package in (compliance, infra, services)
+        for package in (compliance, infra, recordings, services)
         for module in modules(package)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == module.__name__

@@ -1,6 +1,6 @@
 """The worker's application: its tasks do what their messages ask, and its sweep is due by itself."""
 
-from datetime import datetime
+from datetime import date, datetime
 from io import StringIO
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +14,9 @@ from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.logs import configure_logs
 from infra.settings import Settings
+from recordings.locks import count_due
 from services.archive_care import JUDGE_CALLS, NOTE_FIXITY, RESTORE_COPIES, VERIFY_COPIES
+from services.archive_clock import APPLY_LOCKS, SWEEP_RETENTION
 from services.attesting import ATTEST, NOBODY
 from services.ledger_nightly import VERIFY
 from services.sealing import SEAL
@@ -22,6 +24,7 @@ from services.tasks import RUN_JOB, SWEEP, Worker, run_job
 from services.worker import make_worker, make_worker_app
 from tests.compliance.ledger_rows import write_entries
 from tests.conftest import NOON
+from tests.recordings.archive_rows import add_recording, add_sale
 
 
 def queue_scrub_without_input(engine: Engine) -> UUID:
@@ -59,9 +62,36 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
 
     application.tasks[SWEEP]()
 
-    scheduled = {one["task"] for one in application.conf.beat_schedule.values()}
-    assert scheduled == {SWEEP, SEAL, ATTEST, VERIFY, RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
+    assert {one["task"] for one in application.conf.beat_schedule.values()} == {
+        SWEEP,
+        SEAL,
+        ATTEST,
+        VERIFY,
+        APPLY_LOCKS,
+        SWEEP_RETENTION,
+        RESTORE_COPIES,
+        VERIFY_COPIES,
+        JUDGE_CALLS,
+        NOTE_FIXITY,
+    }
     assert state_of(engine, job_id) == "failed"
+
+
+def test_recordings_that_stayed_behind_are_brought_along_and_the_stores_to_them(
+    engine: Engine, database: str, tmp_path: Path
+) -> None:
+    application = make_worker_app(Settings(data_dir=tmp_path, broker_url="memory://"), database_url=database)
+    with engine.begin() as connection:
+        add_sale(connection, "P-1", ended_on=date(2024, 1, 1))
+        add_recording(connection, policy_no="P-1")
+
+    application.tasks[SWEEP_RETENTION]()
+    with engine.connect() as connection:
+        between = count_due(connection).waiting
+    application.tasks[APPLY_LOCKS]()
+
+    with engine.connect() as connection:
+        assert (between, count_due(connection).waiting) == (1, 0)
 
 
 def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(engine: Engine, database: str, tmp_path: Path) -> None:

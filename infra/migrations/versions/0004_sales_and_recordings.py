@@ -20,7 +20,7 @@ COVERAGE = (
         "policy_no product_code sales_mode centre_id agent_id consented_at closed_on cover_start cover_end_exclusive"
         " declared_term_months cooling_off_days is_gift content content_digest effective_on receipt_confirmed_on"
         " delivered_on delivery_notice inspection_class inspect_before inspect_before_basis right_through deliver_by"
-        " retention_class ended_on findings actor recorded_at changed_at",
+        " retention_class ended_on findings is_voice_confirmable actor recorded_at changed_at",
         changing="effective_on receipt_confirmed_on delivered_on delivery_notice inspect_before inspect_before_basis"
         " right_through deliver_by ended_on changed_at",
     ),
@@ -200,6 +200,13 @@ def upgrade() -> None:
             comment="the contract's last day; null: it runs, or nobody said that it ended",
         ),
         sa.Column("findings", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
+        sa.Column(
+            "is_voice_confirmable",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="a recording may confirm it, art. 30",
+        ),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
@@ -216,6 +223,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_sales_agent", "sales", ["agent_id", "closed_on"], unique=False)
     op.create_index("ix_sales_centre", "sales", ["centre_id", "closed_on", "position"], unique=False)
+    op.create_index("ix_sales_centre_position", "sales", ["centre_id", "position"], unique=False)
     op.create_index("ix_sales_closed_on", "sales", ["closed_on", "position"], unique=False)
     op.create_table(
         "recording_accesses",

@@ -1,0 +1,259 @@
+"""The register of sales: each kept once with the clocks it starts, its facts corrected, no protection ever lost.
+
+Everything happens in the caller's transaction. Whoever changes a sale holds its row; every change is an event that
+stays. What a change means for the recordings of the sale is the archive's to say, and the edge asks it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, insert
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+
+from compliance.block_list import CLOCKS_MAY_DIFFER
+from compliance.incidents import NewIncident, open_incidents
+from compliance.legal import NotInForceError, in_force
+from compliance.register_book import Book
+from compliance.retention_terms import retention_class
+from compliance.sale_facts import read_sale_facts
+from compliance.sale_rows import (
+    NewSale,
+    SaleDateError,
+    StoredSale,
+    add_sale_event,
+    moved_window,
+    read_sale,
+    write_sale,
+)
+from compliance.sale_rules import NO_RECORDED_CALL, Finding, findings_of
+from compliance.sale_tables import sale_calls, sales
+from compliance.sale_terms import SaleTerms, customer_right, inspection_class, inspection_window
+from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.voice_confirmation import voice_faults
+from compliance.working_days import Calendar, working_day_deadline
+
+DELIVERY_DAYS = "delivery.paper_working_days"
+"""Name of the law's figure: working days from the consent to delivery."""
+
+OUTSIDE_RULES, WITHOUT_CALL = "sale_outside_rules", "sale_without_call"
+"""Kinds of the incidents that a sale opens."""
+
+
+class SaleRecordedError(ValueError):
+    """A sale with the same policy number and another content exists already."""
+
+
+class Registered(NamedTuple):
+    """A sale of the register; `is_new` is False when the same sale came before."""
+
+    sale: StoredSale
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """Facts that became known of a sale; None: nothing new. `delivery_notice` is JSON: `notified_on`, `reason`."""
+
+    receipt_confirmed_on: date | None = None
+    effective_on: date | None = None
+    delivered_on: date | None = None
+    delivery_notice: Mapping[str, object] | None = None
+
+
+class Delivery(NamedTuple):
+    """How the papers of a sale stand on a day (art. 38).
+
+    `breach`: late, and the applicant was not told of a reason by the day on which they were due.
+    """
+
+    due_on: date
+    delivered_on: date | None
+    late: bool
+    breach: bool
+    provisional: bool
+
+
+def register_sale(
+    connection: Connection, sale: NewSale, *, book: Book, calendar: Calendar, person: str, now: datetime
+) -> Registered:
+    """Keep a sale with the clocks it starts and what was found about it; the same sale again changes nothing.
+
+    Raises:
+        SaleDateError: its days cannot be.
+        SaleRecordedError: its policy number came before with another content.
+    """
+    _check_dates(sale, now=now)
+    content = sale.content()
+    digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest()
+    facts = read_sale_facts(connection, sale, book=book, calendar=calendar)
+    found = findings_of(facts, book.policy)
+    row = {
+        **_stated(sale),
+        **_computed(sale, calendar),
+        "content": content,
+        "content_digest": digest,
+        "findings": [asdict(one) for one in found],
+        "is_voice_confirmable": not voice_faults(facts.application),
+        "actor": person,
+        "recorded_at": now,
+        "changed_at": now,
+    }
+    # Whoever else registers the same policy number is waited for: one of the two is first, and the other sees it.
+    added = connection.execute(pg_insert(sales).values(row).on_conflict_do_nothing().returning(sales.c.policy_no))
+    if added.one_or_none() is None:
+        return Registered(_same_sale(connection, sale, digest), is_new=False)
+    _add_calls(connection, sale, now=now)
+    codes = [one.code for one in found]
+    add_sale_event(connection, sale.policy_no, "registered", {"findings": codes}, person=person, now=now)
+    open_incidents(connection, _incidents(sale, found), person=person, now=now)
+    return Registered(read_sale(connection, sale.policy_no), is_new=True)
+
+
+def _check_dates(sale: NewSale, *, now: datetime) -> None:
+    today = shanghai_day(now)
+    if sale.consented_at > now + CLOCKS_MAY_DIFFER:
+        at = sale.consented_at.astimezone(SHANGHAI).isoformat()
+        raise SaleDateError("consented_at", f"{at} lies in the future; give the instant at which the applicant agreed")
+    closed_on = shanghai_day(sale.consented_at)
+    try:
+        in_force(DELIVERY_DAYS, closed_on)
+    except NotInForceError as error:
+        raise SaleDateError(
+            "consented_at", f"{closed_on} lies before the Measures ({error}); check the year"
+        ) from error
+    end = sale.cover_end_exclusive
+    if end is not None and end <= sale.cover_start:
+        reason = f"must be after cover_start {sale.cover_start}, got {end}; it is the first day without cover"
+        raise SaleDateError("cover_end_exclusive", reason)
+    _check_happened("receipt_confirmed_on", sale.receipt_confirmed_on, today)
+
+
+def _check_happened(field: str, day: date | None, today: date) -> None:
+    if day is not None and day > today:
+        raise SaleDateError(field, f"{day} lies after today, {today}; record it once it has happened")
+
+
+def _stated(sale: NewSale) -> dict[str, object]:
+    return {
+        "policy_no": sale.policy_no,
+        "product_code": sale.product_code,
+        "sales_mode": sale.sales_mode,
+        "centre_id": sale.centre_id,
+        "agent_id": sale.agent_id,
+        "consented_at": sale.consented_at,
+        "closed_on": shanghai_day(sale.consented_at),
+        "cover_start": sale.cover_start,
+        "cover_end_exclusive": sale.cover_end_exclusive,
+        "declared_term_months": sale.declared_term_months,
+        "cooling_off_days": sale.cooling_off_days,
+        "is_gift": sale.gift,
+        "effective_on": sale.effective_on,
+        "receipt_confirmed_on": sale.receipt_confirmed_on,
+    }
+
+
+def _computed(sale: NewSale, calendar: Calendar) -> dict[str, object]:
+    closed_on = shanghai_day(sale.consented_at)
+    terms = SaleTerms(
+        closed_on=closed_on,
+        term=sale.term(),
+        is_gift=sale.gift,
+        cooling_off_days=sale.cooling_off_days,
+        receipt_confirmed_on=sale.receipt_confirmed_on,
+        effective_on=sale.effective_on,
+    )
+    window, right = inspection_window(terms), customer_right(terms, calendar)
+    return {
+        "inspection_class": inspection_class(terms.term, is_gift=sale.gift),
+        "inspect_before": window.before,
+        "inspect_before_basis": window.basis,
+        "right_through": None if right is None else right.on,
+        "deliver_by": working_day_deadline(calendar, closed_on, in_force(DELIVERY_DAYS, closed_on).number).due,
+        "retention_class": retention_class(terms.term),
+    }
+
+
+def _same_sale(connection: Connection, sale: NewSale, digest: bytes) -> StoredSale:
+    known = read_sale(connection, sale.policy_no)
+    if known.content_digest != digest:
+        msg = (
+            f"sale {sale.policy_no} is registered already with another content. Receipt, effect and delivery are "
+            f"amended with PATCH; nothing else of a sale is ever changed"
+        )
+        raise SaleRecordedError(msg)
+    return known
+
+
+def _add_calls(connection: Connection, sale: NewSale, *, now: datetime) -> None:
+    rows = [
+        {"policy_no": sale.policy_no, "call_id": call_id, "recorded_at": now} for call_id in sorted(set(sale.call_ids))
+    ]
+    if rows:
+        connection.execute(insert(sale_calls), rows)
+
+
+def _incidents(sale: NewSale, found: Sequence[Finding]) -> list[NewIncident]:
+    """Return the incidents of a sale: one for all that it breaks, one for a sale without any call."""
+    about = {"policy_no": sale.policy_no, "agent_id": sale.agent_id, "centre_id": sale.centre_id}
+    breaches = [one for one in found if one.is_breach]
+    opened = []
+    if breaches:
+        details = {**about, "findings": [one.code for one in breaches]}
+        opened.append(NewIncident(OUTSIDE_RULES, breaches[0].article, details=details))
+    missing = [one for one in found if one.code == NO_RECORDED_CALL]
+    return opened + [NewIncident(WITHOUT_CALL, one.article, details=about) for one in missing]
+
+
+def amend_sale(
+    connection: Connection, policy_no: str, amendment: Amendment, *, calendar: Calendar, person: str, now: datetime
+) -> StoredSale:
+    """Record receipt, effect or delivery, known only now or corrected, and move the clocks that depend on them.
+
+    The customer's right moves only later, the end of the inspection only earlier once it is known. What is recorded
+    already changes nothing.
+
+    Raises:
+        UnknownSaleError: there is no such sale.
+        SaleDateError: a day cannot be.
+    """
+    sale = read_sale(connection, policy_no, lock=True)
+    _check_amendment(amendment, today=shanghai_day(now))
+    given = {name: value for name, value in asdict(amendment).items() if value is not None}
+    changed = {name: value for name, value in given.items() if getattr(sale, name) != value}
+    if not changed:
+        return sale
+    moved = replace(sale, **changed)
+    right = customer_right(moved.terms(), calendar, existing=sale.right_through)
+    clocks = {**moved_window(sale, moved.terms()), "right_through": None if right is None else right.on}
+    write_sale(connection, policy_no, {**changed, **clocks}, now=now)
+    details = {name: {"from": getattr(sale, name), "to": value} for name, value in changed.items()}
+    add_sale_event(connection, policy_no, "amended", details, person=person, now=now)
+    return read_sale(connection, policy_no)
+
+
+def _check_amendment(amendment: Amendment, *, today: date) -> None:
+    _check_happened("receipt_confirmed_on", amendment.receipt_confirmed_on, today)
+    _check_happened("delivered_on", amendment.delivered_on, today)
+    if amendment.delivery_notice is not None:
+        notified_on = date.fromisoformat(str(amendment.delivery_notice["notified_on"]))
+        _check_happened("delivery_notice.notified_on", notified_on, today)
+
+
+def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Delivery:
+    """Return how the papers of a sale stand on the Shanghai day `today`.
+
+    What is not delivered yet is late from the day after the due one. A reason that the applicant was told of on the
+    due day or before keeps lateness from being a breach; the text asks for it without a day, and the strict one is
+    taken.
+    """
+    arrived_on = sale.delivered_on or today
+    is_late = arrived_on > sale.deliver_by
+    notice = sale.delivery_notice
+    was_told = notice is not None and date.fromisoformat(notice["notified_on"]) <= sale.deliver_by
+    days = in_force(DELIVERY_DAYS, sale.closed_on).number
+    provisional = working_day_deadline(calendar, sale.closed_on, days).provisional
+    return Delivery(sale.deliver_by, sale.delivered_on, is_late, is_late and not was_told, provisional)

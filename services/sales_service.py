@@ -1,0 +1,66 @@
+"""What a change of a sale brings with it in one transaction: the register first, then the archive of its recordings.
+
+The register knows nothing of recordings, and the archive reads sales: so here, and only here, the one is told of the
+other.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from compliance import sale_endings
+from compliance.policy_store import policy_for_blocks
+from compliance.register_book import Book
+from compliance.sale_rows import NewSale, StoredSale
+from compliance.sales import Registered, register_sale
+from compliance.working_days import Calendar
+from recordings.retention import refresh_sale, shorten_sale
+
+
+def archive_follows(connection: Connection, policy_no: str, *, now: datetime) -> None:
+    """Let the archive work out anew for how long it keeps the recordings of a sale that has just changed."""
+    refresh_sale(connection, policy_no, policy=policy_for_blocks(connection, now=now), now=now)
+
+
+def register(
+    connection: Connection, sale: NewSale, *, book: Book, calendar: Calendar, person: str, now: datetime
+) -> Registered:
+    """Register a sale; recordings that came before it now belong to it."""
+    registered = register_sale(connection, sale, book=book, calendar=calendar, person=person, now=now)
+    if registered.is_new:
+        archive_follows(connection, sale.policy_no, now=now)
+    return registered
+
+
+def terminate(
+    connection: Connection, policy_no: str, *, ended_on: date, reason: str, person: str, now: datetime
+) -> sale_endings.Ending:
+    """Record the end of a contract, from which its recordings are kept."""
+    ending = sale_endings.terminate_sale(
+        connection, policy_no, ended_on=ended_on, reason=reason, person=person, now=now
+    )
+    if ending.request is None:
+        archive_follows(connection, policy_no, now=now)
+    return ending
+
+
+def reinstate(
+    connection: Connection, policy_no: str, *, reinstated_on: date, reason: str, person: str, now: datetime
+) -> StoredSale:
+    """Record that a contract runs again: its recordings are held as before its end."""
+    sale = sale_endings.reinstate_sale(
+        connection, policy_no, reinstated_on=reinstated_on, reason=reason, person=person, now=now
+    )
+    archive_follows(connection, policy_no, now=now)
+    return sale
+
+
+def shorten_termination(
+    connection: Connection, payload: Mapping[str, Any], *, person: str, now: datetime
+) -> dict[str, Any]:
+    """Move the end of a contract earlier as an approved request says, and what is kept with it."""
+    sale = sale_endings.shorten_termination(connection, payload, person=person, now=now)
+    shorten_sale(connection, sale.policy_no, policy=policy_for_blocks(connection, now=now), now=now)
+    return {"policy_no": sale.policy_no, "ended_on": sale.ended_on}
