@@ -155,7 +155,7 @@ def _add_archive_tasks(application: Celery, settings: Settings, worker: Callable
     @cache
     def keeping() -> Keeping:
         places = open_places(settings, clock=worker().clock)
-        return keeping_in(places, settings, worker().engine, worker().clock)
+        return keeping_in(places, worker().engine, worker().clock)
 
     def beside_sealing(work: Callable[[Keeping], None]) -> None:
         with sealing_beside(worker().ledger):

@@ -59,7 +59,7 @@ def evidence(
     address = request.client.host if request.client is not None else None
     kept = _note(state, recording_id, wish, Listener(actor.owner, actor.role, address))
     seal_if_possible(state.ledger)
-    keeping = keeping_in(state.places, state.settings, state.engine, state.clock)
+    keeping = keeping_in(state.places, state.engine, state.clock)
     with ExitStack() as opened:
         file = opened.enter_context(_unnamed_file(keeping))
         source, looks = _prove_audio(keeping, kept, file)

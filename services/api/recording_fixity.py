@@ -44,7 +44,7 @@ def verify(recording_id: UUID, state: State, _actor: Verifier) -> Response:
 
     409 while its copies are being worked on, 410 when it was disposed of.
     """
-    found = verify_recording(keeping_in(state.places, state.settings, state.engine, state.clock), recording_id)
+    found = verify_recording(keeping_in(state.places, state.engine, state.clock), recording_id)
     answer = {
         "ok": found.is_good,
         "copies": [_checked(one) for one in found.copies],
