@@ -30,11 +30,15 @@ from compliance import (
     working_days,
 )
 from infra import jobs
-from recordings import copy_rows, disposals, holds
+from infra.logs import logger
+from infra.object_store import ObjectStoreError
+from recordings import copy_rows, disposals, fixity, holds, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
 from services.check_queue import QueueUnavailableError, RevokedTokenError
 from services.problems import Problem, database_away, register_answer, register_problem, unauthorized
+
+log = logger(__name__)
 
 _NOT_FOUND: tuple[type[Exception], ...] = (
     approvals.UnknownRequestError,
@@ -61,6 +65,7 @@ _CONFLICT: tuple[type[Exception], ...] = (
     block_release.RefusedAgainError,
     call_records.CallRecordedError,
     check_rows.BrokenCheckError,
+    copy_rows.CopiesInHandError,
     holds.HoldReleasedError,
     holds.NothingToHoldError,
     incidents.AccountMissingError,
@@ -102,6 +107,9 @@ def fill_problem_table() -> None:
     register_answer(register_fields.RegisterFieldError, _register_problem)
     register_answer(sale_rows.SaleDateError, _sale_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
+    register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
+    register_answer(ObjectStoreError, _store_problem)
+    register_answer(stored_audio.AudioUnavailableError, lambda error: _unavailable(str(error)))
     register_answer(QueueUnavailableError, lambda _error: database_away())
     register_answer(block_list.PersonContendedError, lambda _error: database_away("Others write to the same person."))
     register_answer(RevokedTokenError, lambda _error: unauthorized())
@@ -147,6 +155,17 @@ def _not_expired_problem(error: Exception) -> Problem:
     ]
     detail = f"Nothing was disposed of: {len(errors)} recordings may not be. See 'errors' for each and why."
     return Problem(HTTPStatus.CONFLICT, "Conflict", detail, "not-expired", errors)
+
+
+def _store_problem(error: Exception) -> Problem:
+    """Say that a store is away, full or untrue: nothing was registered, and the same may be sent again."""
+    log.warning("store_unavailable", error=type(error).__name__, detail=str(error))
+    return _unavailable(f"The store of recordings cannot do it now, and nothing was registered: {error}. Try again.")
+
+
+def _unavailable(detail: str) -> Problem:
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return Problem(status, status.phrase, detail, "store-unavailable", headers={"Retry-After": "10"})
 
 
 def _policy_problem(error: Exception) -> Problem:

@@ -11,6 +11,7 @@ from compliance.call_checks import Gate
 from compliance.ledger_runs import Ledger
 from infra.clock import Clock
 from infra.settings import Settings
+from recordings.places import Places
 from services.check_queue import CheckQueue
 from services.token_cache import TokenCache
 
@@ -30,3 +31,4 @@ class AppState:
     """Directory below which jobs keep their files."""
     wake: Wake
     ledger: Ledger
+    places: Places

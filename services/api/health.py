@@ -63,7 +63,7 @@ async def health(request: Request) -> Health:
     return Health(
         status="ok",
         calendar_coverage_end=state.gate.calendar.known_through,
-        worm=False,
+        worm=state.places.first.is_worm,
         clock="demo" if state.settings.clock_offset_ms else None,
     )
 
@@ -143,5 +143,7 @@ def _in_shanghai(at: datetime | None) -> datetime | None:
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, _actor: Annotated[Actor, Depends(requires(*EVERYONE))]) -> Response:
     """Return Prometheus metrics; no label names a person."""
-    await to_thread.run_sync(request.app.state.ledger_meters.read, state_of(request).ledger)
+    state = state_of(request)
+    await to_thread.run_sync(request.app.state.ledger_meters.read, state.ledger)
+    await to_thread.run_sync(request.app.state.archive_meters.read, state.engine, state.clock)
     return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)
