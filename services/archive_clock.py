@@ -17,7 +17,7 @@ APPLY_LOCKS_EVERY_SECONDS = 15.0
 SWEEP_RETENTION = "telesales.sweep_retention"
 SWEEP_RETENTION_EVERY_SECONDS = 600.0
 
-_MOST_SECONDS = 10.0
+_MOST_SECONDS = 5.0
 """Less than from one run to the next, so that runs do not pile up and other tasks have their turn."""
 
 log = logger(__name__)

@@ -1,7 +1,7 @@
 """The worker's Celery application: its tasks, its schedule, and what each of its processes holds."""
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from uuid import UUID
 
 from celery import Celery
@@ -73,12 +73,12 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
         "options": {"expires": JUDGE_EVERY_SECONDS},
     },
     "note fixity": {"task": NOTE_FIXITY, "schedule": NOTE_FIXITY_AT, "options": {"expires": 3600.0}},
-    "apply_locks": {
+    "apply locks": {
         "task": APPLY_LOCKS,
         "schedule": APPLY_LOCKS_EVERY_SECONDS,
         "options": {"expires": APPLY_LOCKS_EVERY_SECONDS},
     },
-    "sweep_retention": {
+    "sweep retention": {
         "task": SWEEP_RETENTION,
         "schedule": SWEEP_RETENTION_EVERY_SECONDS,
         "options": {"expires": SWEEP_RETENTION_EVERY_SECONDS},
@@ -150,34 +150,43 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
 
 def _add_archive_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:
-    """Add what the archive needs; while copies are read, sealing goes on beside, as it does beside jobs."""
+    """Add what the care of the archive needs; long readings seal beside, as jobs do."""
 
     @cache
     def keeping() -> Keeping:
         places = open_places(settings, clock=worker().clock)
         return keeping_in(places, worker().engine, worker().clock)
 
-    def beside_sealing(work: Callable[[Keeping], None]) -> None:
+    def restore() -> None:
         with sealing_beside(worker().ledger):
-            work(keeping())
+            restore_copies(keeping())
 
-    verify = partial(verify_copies, bytes_per_second=settings.fixity_bytes_per_second)
-    tasks: Mapping[str, Callable[[], None]] = {
-        APPLY_LOCKS: lambda: apply_locks_if_possible(keeping()),
-        SWEEP_RETENTION: lambda: sweep_retention_if_possible(worker().engine, worker().clock),
-        RESTORE_COPIES: lambda: beside_sealing(restore_copies),
-        VERIFY_COPIES: lambda: beside_sealing(verify),
-        JUDGE_CALLS: lambda: judge_calls(worker().engine, worker().clock),
-        NOTE_FIXITY: lambda: note_fixity(worker().engine, worker().clock),
-    }
-    for name, task in tasks.items():
-        application.task(_named(task), name=name, shared=False)
+    def verify() -> None:
+        with sealing_beside(worker().ledger):
+            verify_copies(keeping(), bytes_per_second=settings.fixity_bytes_per_second)
+
+    def judge() -> None:
+        judge_calls(worker().engine, worker().clock)
+
+    def note() -> None:
+        note_fixity(worker().engine, worker().clock)
+
+    application.task(restore, name=RESTORE_COPIES, shared=False)
+    application.task(verify, name=VERIFY_COPIES, shared=False)
+    application.task(judge, name=JUDGE_CALLS, shared=False)
+    application.task(note, name=NOTE_FIXITY, shared=False)
+    _add_clock_tasks(application, worker, keeping)
 
 
-def _named(work: Callable[[], None]) -> Callable[[], None]:
-    """Return a function of a name: Celery makes nothing of a lambda."""
+def _add_clock_tasks(application: Celery, worker: Callable[[], Worker], keeping: Callable[[], Keeping]) -> None:
+    """Add what brings stores and rows to what the law demands of recordings."""
 
-    def run() -> None:
-        work()
+    def bring_stores() -> None:
+        with sealing_beside(worker().ledger):
+            apply_locks_if_possible(keeping())
 
-    return run
+    def bring_along() -> None:
+        sweep_retention_if_possible(worker().engine, worker().clock)
+
+    application.task(bring_stores, name=APPLY_LOCKS, shared=False)
+    application.task(bring_along, name=SWEEP_RETENTION, shared=False)
