@@ -29,7 +29,7 @@ from compliance.sale_rows import (
     read_sale,
     write_sale,
 )
-from compliance.sale_rules import NO_RECORDED_CALL, Finding, findings_of
+from compliance.sale_rules import NO_RECORDED_CALL, Finding, SaleFacts, findings_of
 from compliance.sale_tables import sale_calls, sales
 from compliance.sale_terms import SaleTerms, customer_right, inspection_class, inspection_window
 from compliance.shanghai import SHANGHAI, shanghai_day
@@ -87,30 +87,32 @@ def register_sale(
         SaleRecordedError: its policy number came before with another content.
     """
     _check_dates(sale, now=now)
-    content = sale.content()
-    digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest()
     facts = read_sale_facts(connection, sale, book=book, calendar=calendar)
     found = findings_of(facts, book.policy)
-    row = {
-        **_stated(sale),
-        **_computed(sale, calendar),
-        "content": content,
-        "content_digest": digest,
-        "findings": [asdict(one) for one in found],
-        "is_voice_confirmable": not voice_faults(facts.application),
-        "actor": person,
-        "recorded_at": now,
-        "changed_at": now,
-    }
+    about = {"actor": person, "recorded_at": now, "changed_at": now}
+    row = {**sale_columns(sale, facts, found, calendar=calendar), **about}
     # Whoever else registers the same policy number is waited for: one of the two is first, and the other sees it.
     added = connection.execute(pg_insert(sales).values(row).on_conflict_do_nothing().returning(sales.c.policy_no))
     if added.one_or_none() is None:
-        return Registered(_same_sale(connection, sale, digest), is_new=False)
+        return Registered(_same_sale(connection, sale, row["content_digest"]), is_new=False)
     _add_calls(connection, sale, now=now)
     codes = [one.code for one in found]
     add_sale_event(connection, sale.policy_no, "registered", {"findings": codes}, person=person, now=now)
-    open_incidents(connection, _incidents(sale, found), person=person, now=now)
+    open_incidents(connection, sale_incidents(sale, found), person=person, now=now)
     return Registered(read_sale(connection, sale.policy_no), is_new=True)
+
+
+def sale_columns(sale: NewSale, facts: SaleFacts, found: Sequence[Finding], *, calendar: Calendar) -> dict[str, object]:
+    """Return the columns of a new sale that follow from what was sent and what was found."""
+    content = sale.content()
+    return {
+        **_stated(sale),
+        **_computed(sale, calendar),
+        "content": content,
+        "content_digest": hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest(),
+        "findings": [asdict(one) for one in found],
+        "is_voice_confirmable": not voice_faults(facts.application),
+    }
 
 
 def _check_dates(sale: NewSale, *, now: datetime) -> None:
@@ -177,7 +179,7 @@ def _computed(sale: NewSale, calendar: Calendar) -> dict[str, object]:
     }
 
 
-def _same_sale(connection: Connection, sale: NewSale, digest: bytes) -> StoredSale:
+def _same_sale(connection: Connection, sale: NewSale, digest: object) -> StoredSale:
     known = read_sale(connection, sale.policy_no)
     if known.content_digest != digest:
         msg = (
@@ -196,7 +198,7 @@ def _add_calls(connection: Connection, sale: NewSale, *, now: datetime) -> None:
         connection.execute(insert(sale_calls), rows)
 
 
-def _incidents(sale: NewSale, found: Sequence[Finding]) -> list[NewIncident]:
+def sale_incidents(sale: NewSale, found: Sequence[Finding]) -> list[NewIncident]:
     """Return the incidents of a sale: one for all that it breaks, one for a sale without any call."""
     about = {"policy_no": sale.policy_no, "agent_id": sale.agent_id, "centre_id": sale.centre_id}
     breaches = [one for one in found if one.is_breach]
