@@ -131,6 +131,9 @@ def _check_dates(sale: NewSale, *, now: datetime) -> None:
     if end is not None and end <= sale.cover_start:
         reason = f"must be after cover_start {sale.cover_start}, got {end}; it is the first day without cover"
         raise SaleDateError("cover_end_exclusive", reason)
+    born_on = sale.applicant_birth_date
+    if born_on is not None and born_on > closed_on:
+        raise SaleDateError("applicant_birth_date", f"lies after the consent on {closed_on}; check the year")
     _check_happened("receipt_confirmed_on", sale.receipt_confirmed_on, today)
 
 
@@ -223,7 +226,7 @@ def amend_sale(
         SaleDateError: a day cannot be.
     """
     sale = read_sale(connection, policy_no, lock=True)
-    _check_amendment(amendment, today=shanghai_day(now))
+    _check_amendment(amendment, closed_on=sale.closed_on, today=shanghai_day(now))
     given = {name: value for name, value in asdict(amendment).items() if value is not None}
     changed = {name: value for name, value in given.items() if getattr(sale, name) != value}
     if not changed:
@@ -237,12 +240,18 @@ def amend_sale(
     return read_sale(connection, policy_no)
 
 
-def _check_amendment(amendment: Amendment, *, today: date) -> None:
-    _check_happened("receipt_confirmed_on", amendment.receipt_confirmed_on, today)
-    _check_happened("delivered_on", amendment.delivered_on, today)
-    if amendment.delivery_notice is not None:
-        notified_on = date.fromisoformat(str(amendment.delivery_notice["notified_on"]))
-        _check_happened("delivery_notice.notified_on", notified_on, today)
+def _check_amendment(amendment: Amendment, *, closed_on: date, today: date) -> None:
+    notice = amendment.delivery_notice
+    days = {
+        "delivered_on": amendment.delivered_on,
+        "delivery_notice.notified_on": None if notice is None else date.fromisoformat(str(notice["notified_on"])),
+    }
+    for field, day in {"receipt_confirmed_on": amendment.receipt_confirmed_on, **days}.items():
+        _check_happened(field, day, today)
+    for field, day in days.items():
+        if day is not None and day < closed_on:
+            # Papers that seem to have come before there was a sale would hide that they came late.
+            raise SaleDateError(field, f"{day} lies before the sale was closed, {closed_on}; check the year")
 
 
 def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Delivery:
