@@ -51,6 +51,14 @@ class Container(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Instead:
+    """What the decoder is to be given in place of the file up to byte `begin`."""
+
+    head: bytes
+    begin: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What a walker found: the decoder must give `least_frames` to `most_frames` samples per channel.
 
@@ -67,6 +75,7 @@ class Layout:
     frames: int | None = None
     md5: bytes | None = None
     bits: int = 16
+    instead: Instead | None = None
 
 
 def require_sane(channels: int, sample_rate: int) -> None:

@@ -18,15 +18,15 @@ _MOST_OF_PACKET = 5_760
 _LENGTHS = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
 """Samples of a frame by the configuration of its packet: SILK, both, CELT (RFC 6716, table 2)."""
 _NO_GRANULE = -1
+_SPARE_PACKETS = 2
 
 
 @dataclass(slots=True)
 class _Count:
-    """Samples at 48 kHz: `found` of the packets so far, of which `before` ended ahead of the last page."""
+    """Samples at 48 kHz: `found` in the packets so far, up to the place `granule` in time."""
 
     first_granule: int | None = None
     found: int = 0
-    before: int = 0
     granule: int = 0
 
 
@@ -124,14 +124,15 @@ def _add(count: _Count, page: Page, durations: list[int]) -> None:
     if count.first_granule is None:
         # A recording that was joined in the middle does not begin at 0; one that also ends there, does.
         count.first_granule = 0 if page.is_last else page.granule - total
-    count.before, count.found = count.found, count.found + total
+    count.found += total
     count.granule = page.granule
-    _require_place(count, page)
+    # The encoder fills up the last packet or two, and says by the place of the last page how much of them counts.
+    _require_place(count, page, spare=_SPARE_PACKETS * max(durations) if page.is_last else 0)
 
 
-def _require_place(count: _Count, page: Page) -> None:
+def _require_place(count: _Count, page: Page, *, spare: int) -> None:
     begin = count.first_granule or 0
-    least = begin + (count.before if page.is_last else count.found)
+    least = begin + count.found - spare
     words = f"a page of the Ogg stream ends at sample {page.granule}, and its packets at {begin + count.found}"
     if begin < 0 or page.granule < least:
         raise header_lies(words)
