@@ -22,6 +22,8 @@ from recordings.waveform import FRAMES_A_SECOND, Samples
 _BLOCK_SECONDS = 16
 _RAW_SUBTYPES = {Codec.ALAW: "ALAW", Codec.ULAW: "ULAW"}
 _FULL_SCALE = 32_768
+_DECODED_TO_FLOATS = {Codec.PCM_F32LE, Codec.OPUS, Codec.MP3}
+"""Asked for integers, libsndfile turns what is louder than full scale into its opposite (Opus), or does not scale."""
 
 
 class OnePass(soundfile.SoundFile):  # type: ignore[misc]  # the library has no type hints
@@ -88,7 +90,7 @@ def _blocks(sound: OnePass, layout: Layout) -> Iterator[NDArray[np.generic]]:
     step = max(1, round(layout.sample_rate / FRAMES_A_SECOND))
     size = step * FRAMES_A_SECOND * _BLOCK_SECONDS
     kind = "int16"
-    if layout.codec is Codec.PCM_F32LE:
+    if layout.codec in _DECODED_TO_FLOATS:
         kind = "float32"
     elif layout.md5 is not None and layout.bits != 16:  # noqa: PLR2004  # the width of int16
         kind = "int32"
