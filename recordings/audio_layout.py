@@ -11,10 +11,10 @@ from recordings.unreadable_audio import Reason, UnreadableAudioError
 LEAST_RATE = 4_000
 MOST_RATE = 192_000
 MOST_CHANNELS = 8
-MOST_SAMPLES = 2**32 - 2**16
-"""Of all channels together: 74 hours of a stereo call at 8 kHz, about a minute of decoding, and what WAV has room for.
+MOST_SAMPLES = 2**31
+"""Of all channels together: 37 hours of a stereo call at 8 kHz, 2 GiB of A-law, less than half a minute of decoding.
 
-Silence packs so well that a file of a megabyte can honestly hold a month of it. No call is that long.
+Silence packs so well that a file of a megabyte can honestly hold a week of it. No call is that long.
 """
 
 

@@ -12,7 +12,6 @@ from recordings.ogg_pages import Page, read_pages
 _GRANULES_A_SECOND = 48_000
 _RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _ENOUGH_OF_HEADER = 19
-_HEADER_PACKETS = 2
 _MOST_OF_PACKET = 5_760
 """120 ms."""
 _LENGTHS = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
@@ -72,16 +71,17 @@ class _Packets:
         return self._begun is not None
 
     def header(self, pages: Iterator[Page]) -> bytes:
-        """Return the next packet, which ends the page it ends on."""
+        """Return the beginning of the next packet, which must end the page that it ends on."""
         found = b""
         for page in pages:
             pieces = list(page.pieces())
-            if page.is_last or not pieces or page.is_continued != bool(found):
+            if len(pieces) != 1 or page.is_continued != self.is_open:
                 break
-            found += pieces[0][0]
-            if len(pieces) > 1:
-                break
-            if pieces[0][1]:
+            [(piece, is_end)] = pieces
+            # The second header may be as long as its writer likes, and nothing in it is looked at.
+            found = (found + piece)[:_ENOUGH_OF_HEADER]
+            self._begun = None if is_end else b""
+            if is_end:
                 return found
         raise header_lies("the Ogg stream does not begin with its two headers, each on pages of its own")
 

@@ -7,6 +7,7 @@ from recordings.audio import probe
 from recordings.unreadable_audio import Reason, UnreadableAudioError
 from tests.recordings.audio_files import silence, tone
 from tests.recordings.broken_files import FRAMES, ID3, encoded, flac_naming, with_bytes, without_md5
+from tests.recordings.flac_builder import LIKE_A_FRAME, Frame, number, stream
 
 GOOD = encoded("flac")
 MIDDLE = len(GOOD) // 2
@@ -23,6 +24,39 @@ WHOLE = {
     "of an hour of silence": (encoded("flac", silence(3600)), 3600 * 8000),
     "into a pipe": (without_md5(flac_naming(GOOD, 0)), FRAMES),
     "behind a tag": (ID3 + GOOD, FRAMES),
+}
+
+TINY = {
+    "numbered by samples": (
+        [Frame(by_sample=True), Frame(number=number(4096), by_sample=True), Frame(number=number(8192), by_sample=True)],
+        12_288,
+    ),
+    "numbered up to 150": ([Frame(number=number(count)) for count in range(151)], 151 * 4096),
+    "with values like the beginning of a frame": (
+        [Frame(value=LIKE_A_FRAME), Frame(number=b"\1", value=LIKE_A_FRAME), Frame(number=b"\2", value=LIKE_A_FRAME)],
+        12_288,
+    ),
+    "of 192 samples": ([Frame(block=1)], 192),
+    "of 576 samples": ([Frame(block=2)], 576),
+    "of 100 samples, in a byte": ([Frame(block=6, extra=b"\x63")], 100),
+    "of 50,000 samples, in two bytes": ([Frame(block=7, extra=b"\xc3\x4f")], 50_000),
+    "of 8 kHz by its code": ([Frame(rate=4)], 4096),
+    "of 8 kHz in kilohertz": ([Frame(rate=12, extra=b"\x08")], 4096),
+    "of 8 kHz in hertz": ([Frame(rate=13, extra=b"\x1f\x40")], 4096),
+    "of 8 kHz in tens of hertz": ([Frame(rate=14, extra=b"\x03\x20")], 4096),
+}
+
+NO_FRAME = {
+    "of no samples": Frame(block=0),
+    "of a forbidden rate": Frame(rate=15),
+    "of another rate": Frame(rate=5),
+    "of other channels": Frame(channels=1),
+    "of channels that stand for nothing": Frame(channels=11),
+    "of another width": Frame(bits=1),
+    "with another number": Frame(number=b"\7"),
+    "with a number that goes on wrongly": Frame(number=b"\xc2\x01"),
+    "with a number that begins wrongly": Frame(number=b"\x80"),
+    "with a number of nothing but ones": Frame(number=b"\xff\xbf\xbf\xbf\xbf\xbf\xbf"),
 }
 
 BROKEN = {
@@ -56,6 +90,40 @@ def test_a_whole_flac_stream_is_never_refused(tmp_path: Path, content: bytes, fr
     path = tmp_path / "recording"
     path.write_bytes(content)
     assert probe(path).frames == frames
+
+
+@pytest.mark.parametrize(("frames", "samples"), TINY.values(), ids=TINY)
+def test_every_kind_of_frame_is_counted(tmp_path: Path, frames: list[Frame], samples: int) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(stream(frames))
+    found = probe(path)
+    assert (found.frames, found.sample_rate) == (samples, 8000)
+
+
+@pytest.mark.parametrize("frame", NO_FRAME.values(), ids=NO_FRAME)
+def test_what_is_no_frame_of_the_stream_does_not_begin_it(tmp_path: Path, frame: Frame) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(stream([frame]))
+    with pytest.raises(UnreadableAudioError, match="no FLAC frame begins at byte 42") as raised:
+        probe(path)
+    assert raised.value.reason is Reason.DAMAGED
+
+
+def test_a_frame_whose_header_has_a_wrong_checksum_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(with_bytes(stream([Frame()]), 47, b"\0"))
+    with pytest.raises(UnreadableAudioError, match="no FLAC frame begins at byte 42"):
+        probe(path)
+
+
+def test_three_days_of_silence_in_half_a_megabyte_are_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    longest = [Frame(number=number(count), block=7, extra=b"\xff\xfe") for count in range(33_000)]
+    path.write_bytes(stream(longest))
+    with pytest.raises(UnreadableAudioError) as raised:
+        probe(path)
+    assert raised.value.reason is Reason.TOO_LONG
+    assert path.stat().st_size < 2**19
 
 
 @pytest.mark.parametrize(("content", "reason"), BROKEN.values(), ids=BROKEN)

@@ -61,6 +61,7 @@ BROKEN = {
     "with a tag and nothing else": (ID3, Reason.TRUNCATED),
     "with a tag longer than the file": (with_bytes(ID3, 8, b"\x7f") + GOOD, Reason.TRUNCATED),
     "with a tag longer than the sound": (GOOD + with_bytes(ape(flags=0), 12, b"\xff\xff"), Reason.TRUNCATED),
+    "with more tags in front than anybody writes": (ID3 * 20 + GOOD, Reason.DAMAGED),
     "with something else behind its tag": (ID3 + b"something else" * 10, Reason.DAMAGED),
 }
 

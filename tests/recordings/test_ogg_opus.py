@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,17 @@ THREE_OF_20_MS = bytes([1 << 3 | 3, 3])
 SEVEN_OF_20_MS = bytes([1 << 3 | 3, 7])
 NONE_OF_20_MS = bytes([1 << 3 | 3, 0])
 COUNTED_BY_NOTHING = bytes([1 << 3 | 3])
-LAST = 4
+GOES_ON_20_MS = QUIET_20_MS + bytes(254)
+CONTINUED, LAST = 1, 4
+HEAD = b"OpusHead" + struct.pack("<BBHIHB", 1, 1, 312, 8000, 0, 0)
+TAGS_ON_TWO_PAGES = ogg(
+    [
+        page(0, [HEAD], granule=0, flags=2),
+        page(1, [b"OpusTags" + struct.pack("<I", 4) + b"test" + struct.pack("<II", 1, 235) + bytes(231)], granule=-1),
+        page(2, [bytes(4)], granule=0, flags=CONTINUED),
+        page(3, [TWO_OF_20_MS], granule=1920, flags=LAST),
+    ]
+)
 
 WHOLE = {
     "as written": (GOOD, 8000, FRAMES),
@@ -41,6 +52,12 @@ WHOLE = {
         changed_page(GOOD, 0, lambda found: with_bytes(found, CODED_AT, b"\x44\xac\0\0")),
         48_000,
         FRAMES * 6,
+    ),
+    "with comments on two pages": (TAGS_ON_TWO_PAGES, 8000, (1920 - 312) // 6),
+    "with a packet on two pages": (
+        opus_of(page(2, [GOES_ON_20_MS], granule=-1), page(3, [bytes(9)], granule=960, flags=LAST | CONTINUED)),
+        8000,
+        (960 - 312) // 6,
     ),
     "of packets that say how many frames they hold": (
         opus_of(page(2, [TWO_OF_20_MS, THREE_OF_20_MS], granule=4800, flags=LAST)),
@@ -87,6 +104,11 @@ BROKEN = {
         Reason.HEADER_LIES,
     ),
     "with nothing on its first page": (ogg([page(0, [], granule=0, flags=2), *PAGES[1:]]), Reason.HEADER_LIES),
+    "ending with its first header": (ogg([page(0, [HEAD], granule=0, flags=2 | LAST)]), Reason.HEADER_LIES),
+    "ending with its second header": (
+        ogg([page(0, [HEAD], granule=0, flags=2), page(1, [b"OpusTags"], granule=0, flags=LAST)]),
+        Reason.EMPTY,
+    ),
     "with an empty packet": (opus_of(page(2, [b""], granule=960, flags=LAST)), Reason.DAMAGED),
     "with a packet of no frames": (opus_of(page(2, [NONE_OF_20_MS], granule=960, flags=LAST)), Reason.DAMAGED),
     "with a packet that does not say how many": (
@@ -97,6 +119,10 @@ BROKEN = {
     "with a packet that goes on from nowhere": (
         opus_of(page(2, [QUIET_20_MS], granule=960, flags=LAST | 1)),
         Reason.DAMAGED,
+    ),
+    "with a last packet that has no end": (
+        opus_of(page(2, [QUIET_20_MS, GOES_ON_20_MS], granule=960, flags=LAST)),
+        Reason.TRUNCATED,
     ),
     "with a place in time and no packet": (
         opus_of(page(2, [], granule=960), page(3, [QUIET_20_MS], granule=960, flags=LAST)),

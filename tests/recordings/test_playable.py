@@ -1,3 +1,5 @@
+import resource
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +11,17 @@ from recordings.audio import RawFormat, probe
 from recordings.playable import write_playable
 from recordings.unreadable_audio import UnreadableAudioError
 from tests.recordings.audio_files import silence, tone, write
+
+
+@pytest.fixture
+def no_file_over_a_kilobyte(tmp_path: Path) -> Iterator[None]:
+    """An original of ten seconds, and after it no room for more."""
+    write(tmp_path / "original", tone(10), "wav-gsm")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
 
 NOT_PLAYED = ["wav-gsm", "wav-ima-adpcm", "wav-ms-adpcm", "wav-pcm-s32le", "wav-pcm-f32le", "rf64-alaw"]
 
@@ -42,6 +55,13 @@ def test_alaw_without_header_keeps_every_byte(tmp_path: Path) -> None:
     original.write_bytes(content)
     write_playable(original, copy, declared=RawFormat("alaw", 8000, 1))
     assert copy.read_bytes().endswith(content)
+
+
+def test_nothing_is_left_of_a_copy_for_which_there_is_no_room(tmp_path: Path, no_file_over_a_kilobyte: None) -> None:
+    copy = tmp_path / "copy"
+    with pytest.raises(OSError, match="the copy for browsers cannot be written to copy"):
+        write_playable(tmp_path / "original", copy)
+    assert not copy.exists()
 
 
 def test_the_original_is_not_touched(tmp_path: Path) -> None:
