@@ -129,7 +129,8 @@ def _older(
     """Yield the policies that customers hold, sold in the years before the demo's calls by agents of long standing."""
     today = shanghai_day(now)
     first = FIRST_DAY + timedelta(days=30)
-    span = (today - timedelta(days=_OLDER_THAN_THE_CALLS) - first).days
+    # With a clock set to the demo's first weeks there were no years before: what lies after it is left out.
+    span = max(1, (today - timedelta(days=_OLDER_THAN_THE_CALLS) - first).days)
     for customer in customers:
         body = customer.versions[-1].body
         for policy_no in cast("list[str]", body["policy_nos"]):

@@ -12,11 +12,14 @@ from compliance.sale_endings import terminate_sale
 from compliance.sale_rows import NewSale, StoredSale, list_sales, read_sale
 from compliance.sale_rows import SaleFilter as Every
 from compliance.sales import Amendment, amend_sale, register_sale
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.working_days import package_calendar
 from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
+from services.demo.facts import CHANCE
 from services.demo.load import load_demo
+from services.demo.people_plan import planned_customers
+from services.demo.sale_plan import planned_sales
 from tests.services.shared_app import fresh_database
 from tests.unguarded import unguarded
 
@@ -41,6 +44,21 @@ def reader(demo: Engine) -> Iterator[Connection]:
 
 def stored_sales(connection: Connection) -> list[StoredSale]:
     return list_sales(connection, Every(), before=None, limit=1000)
+
+
+@pytest.mark.parametrize(
+    ("now", "least", "most"),
+    [
+        pytest.param(datetime(2015, 1, 20, 16, tzinfo=SHANGHAI), 0, 0, id="before the first policy"),
+        pytest.param(datetime(2015, 3, 1, 16, tzinfo=SHANGHAI), 1, 400, id="in the first weeks"),
+        pytest.param(datetime(2028, 2, 29, 16, tzinfo=SHANGHAI), 200, 400, id="on a leap day years later"),
+    ],
+)
+def test_the_plan_ends_at_any_clock(now: datetime, least: int, most: int) -> None:
+    planned = planned_sales(CHANCE, [], planned_customers(CHANCE, shanghai_day(now)), now=now)
+
+    assert least <= len(planned) <= most
+    assert [one for one in planned if one.recorded_at > now] == []
 
 
 KINDS = {
