@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from recordings.audio_layout import Codec, Container, Layout
 from recordings.file_bytes import damaged, header_lies, truncated
 from recordings.spliced_file import SplicedFile
-from recordings.unreadable_audio import Reason, UnreadableAudioError
 from recordings.waveform import FRAMES_A_SECOND, Samples
 
 _BLOCK_SECONDS = 16
@@ -133,8 +132,6 @@ def _packed(block: NDArray[np.generic], bits: int) -> bytes:
 
 
 def _require_all(found: int, layout: Layout) -> None:
-    if found == 0:
-        raise UnreadableAudioError(Reason.EMPTY, "there is not a single sample in it. Check the recorder")
     if found < layout.least_frames:
         raise truncated(f"the header names {layout.least_frames} samples per channel, and {found} are there")
     if found > layout.most_frames:
