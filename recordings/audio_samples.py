@@ -94,12 +94,8 @@ def _blocks(sound: OnePass, layout: Layout) -> Iterator[NDArray[np.generic]]:
         kind = "float32"
     elif layout.md5 is not None and layout.bits != 16:  # noqa: PLR2004  # the width of int16
         kind = "int32"
-    while True:
-        block = _filled(sound, np.empty((size, layout.channels), kind))
-        if len(block):
-            yield block
-        if len(block) < size:
-            return
+    while len(block := _filled(sound, np.empty((size, layout.channels), kind))):
+        yield block
 
 
 def _filled(sound: OnePass, block: NDArray[np.generic]) -> NDArray[np.generic]:
