@@ -62,8 +62,8 @@ class Instead:
 class Layout:
     """What a walker found: the decoder must give `least_frames` to `most_frames` samples per channel.
 
-    The two differ where a codec works in blocks. `frames` is how many of them count, from the first; None: all that
-    come. `md5` is that of the decoded samples, little-endian, in `bits` bits each.
+    The first is never 0, and the two differ where a codec works in blocks. `frames` is how many of them count, from the
+    first; None: all that come. `md5` is that of the decoded samples, little-endian, in `bits` bits each.
     """
 
     container: Container

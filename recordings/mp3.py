@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from recordings.audio_layout import Codec, Container, Instead, Layout
-from recordings.file_bytes import damaged, header_lies, read_all_at, read_at, truncated
+from recordings.file_bytes import damaged, header_lies, no_samples, read_all_at, read_at, truncated
 from recordings.mp3_frame import HEADER, Mp3Frame, parse_frame
 from recordings.mp3_tags import Announced, announced, announcing, tagged_ends
-from recordings.unreadable_audio import Reason, UnreadableAudioError
 
 _ENOUGH_OF_FRAME = 1_024
 _MOST_TRIMMED = 2 * 4_095
@@ -42,7 +41,7 @@ def walk_mp3(file: BinaryIO, size: int) -> Layout:
             raise header_lies(f"frame {count} of the MP3 is of another rate or number of channels than the first")
         count += 1
     if count == 0:
-        raise UnreadableAudioError(Reason.EMPTY, "there is a header, and not a single sample. Check the recorder")
+        raise no_samples()
     if said is not None:
         _require_said(said, count, end - begin)
     most = count * first.samples

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from recordings.audio_layout import Codec, Container, Layout
-from recordings.file_bytes import damaged, header_lies, truncated, unsupported
+from recordings.file_bytes import damaged, header_lies, no_samples, truncated, unsupported
 from recordings.ogg_pages import Page, read_pages
 
 _GRANULES_A_SECOND = 48_000
@@ -46,6 +46,8 @@ def walk_ogg_opus(file: BinaryIO, size: int) -> Layout:
         raise truncated("the last packet of the Ogg stream has no end")
     wide = count.granule - (count.first_granule or 0) - pre_skip
     frames = max(0, wide) * rate // _GRANULES_A_SECOND
+    if frames == 0:
+        raise no_samples()
     # The decoder rounds up where 48 kHz is no multiple of the end's place.
     return Layout(Container.OGG, Codec.OPUS, channels, rate, frames, frames + 1, frames)
 
