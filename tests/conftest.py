@@ -140,6 +140,11 @@ def client_for(
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """What boto3's chain finds, and nothing else: no profile, no role of this machine."""
+    give_credentials(monkeypatch)
+
+
+def give_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what boto3's chain is to find."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     given = {"AWS_ACCESS_KEY_ID": "ours", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"}
