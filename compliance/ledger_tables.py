@@ -121,7 +121,6 @@ NOT_COVERED_COLUMNS = {
     "do_not_call_entries.changed_in": "which transaction wrote the row, by which readers find it",
     "recording_copies.verified_at": "when a copy was last hashed; what was found wrong is an event and an incident",
     "recording_copies.verify_after": "the queue of copies to be hashed",
-    "recordings.is_unlinked": "the queue of recordings that name a call or policy not known yet",
     "recordings.is_lock_due": "the queue of recordings whose stores are to follow",
     "recordings.is_unlinked": "the queue of recordings whose call or policy is not known yet",
     "sales.position": "order of entry, for paging",
