@@ -29,6 +29,7 @@ BENCHMARKS = {
     "ledger-costs": "tests.benchmarks.ledger_costs",
     "ledger-work": "tests.benchmarks.ledger_work",
     "recording-search": "tests.benchmarks.recording_search",
+    "audio": "tests.benchmarks.audio",
     "import": "tests.benchmarks.imports",
 }
 """In this order: the import comes last, because it makes the list longer."""

@@ -9,6 +9,8 @@ from random import Random
 
 from sqlalchemy import Connection, Engine, text
 
+from tests.benchmarks.bulk_rows import without_indexes
+
 FIRST_PHONE = 86_138_0000_0000
 SPACING = 10
 """One number in ten is blocked; those between are callable."""
@@ -41,30 +43,19 @@ _ROWS = f"""
              'evidence', NULL, 'call_id', 'call-' || i), 'dialer', at
       FROM numbered"""  # noqa: S608 - constants only
 
-_SECONDARY = text("""
-    SELECT indexname, indexdef FROM pg_indexes i
-     WHERE tablename = ANY(ARRAY['do_not_call_entries', 'do_not_call_phones', 'do_not_call_events'])
-       AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conname = i.indexname)""")
+_TABLES = ("do_not_call_entries", "do_not_call_phones", "do_not_call_events")
 
 
 def build_block_list(engine: Engine, entries: int, *, say: Callable[[str], None]) -> None:
     """Fill an empty database with `entries` blocked numbers, one person and one refusal each."""
-    with engine.begin() as connection:
-        secondary = connection.execute(_SECONDARY).all()
-        for index in secondary:
-            connection.execute(text(f"DROP INDEX {index.indexname}"))
-    for first in range(0, entries, _CHUNK):
-        last = min(first + _CHUNK, entries)
-        with engine.begin() as connection:
-            # The rows fit together by construction; proving each reference would triple the time.
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            connection.execute(text(_ROWS), {"entries": entries, "first": first, "last": last - 1})
-        say(f"{last:,} of {entries:,} do-not-call entries")
-    say("building their indexes")
-    with engine.begin() as connection:
-        connection.execute(text("SET LOCAL maintenance_work_mem = '1GB'"))
-        for index in secondary:
-            connection.execute(text(index.indexdef))
+    with without_indexes(engine, _TABLES, say=say):
+        for first in range(0, entries, _CHUNK):
+            last = min(first + _CHUNK, entries)
+            with engine.begin() as connection:
+                # The rows fit together by construction; proving each reference would triple the time.
+                connection.execute(text("SET LOCAL session_replication_role = replica"))
+                connection.execute(text(_ROWS), {"entries": entries, "first": first, "last": last - 1})
+            say(f"{last:,} of {entries:,} do-not-call entries")
     settle(engine)
 
 

@@ -13,6 +13,7 @@ from infra.database import make_engine
 from recordings.recording_rows import RecordingFilter, list_recordings
 from services.api.recording_models import retention_answers
 from tests.benchmarks.block_rows import settle
+from tests.benchmarks.bulk_rows import without_indexes
 from tests.benchmarks.figures import Figure, Finding, at_most, percentile
 from tests.benchmarks.ground import Ground, empty_database
 from tests.conftest import NOON
@@ -51,7 +52,7 @@ def run(ground: Ground) -> Finding:
     """Ask for a page of each kind of question, over and over, of different policies, numbers, agents, calls, days."""
     engine = make_engine(empty_database(ground.server, _DATABASE), application_name="benchmarks")
     ground.say(f"making {ROWS:,} recordings")
-    _fill(engine)
+    _fill(engine, say=ground.say)
     settle(engine)
     chance = Random(4)
     questions: dict[str, Callable[[], RecordingFilter]] = {
@@ -73,15 +74,12 @@ def run(ground: Ground) -> Finding:
     return Finding(tuple(figures), took)
 
 
-def _fill(engine: Engine) -> None:
+def _fill(engine: Engine, *, say: Callable[[str], None]) -> None:
     """Write the rows as they would be found years later: their entries in the ledger are not asked for here."""
-    with engine.begin() as connection:
-        for table in ("recordings", "sale_calls"):
-            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
+    with without_indexes(engine, ("recordings", "sale_calls"), say=say), engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text(_RECORDINGS))
         connection.execute(text(_CALLS_OF_SALES))
-        for table in ("recordings", "sale_calls"):
-            connection.execute(text(f"ALTER TABLE {table} ENABLE TRIGGER ALL"))
 
 
 def _of_day(chance: Random, *, agent_id: str | None = None) -> RecordingFilter:

@@ -15,6 +15,7 @@ from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.logs import configure_logs
 from infra.settings import Settings
 from recordings.locks import count_due
+from services.archive_care import JUDGE_CALLS, NOTE_FIXITY, RESTORE_COPIES, VERIFY_COPIES
 from services.archive_clock import APPLY_LOCKS, SWEEP_RETENTION
 from services.attesting import ATTEST, NOBODY
 from services.ledger_nightly import VERIFY
@@ -61,14 +62,9 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
 
     application.tasks[SWEEP]()
 
-    assert {one["task"] for one in application.conf.beat_schedule.values()} == {
-        SWEEP,
-        SEAL,
-        ATTEST,
-        VERIFY,
-        APPLY_LOCKS,
-        SWEEP_RETENTION,
-    }
+    scheduled = {one["task"] for one in application.conf.beat_schedule.values()}
+    ledger, archive = {SEAL, ATTEST, VERIFY}, {RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
+    assert scheduled == {SWEEP, *ledger, *archive, APPLY_LOCKS, SWEEP_RETENTION}
     assert state_of(engine, job_id) == "failed"
 
 
