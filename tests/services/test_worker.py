@@ -16,6 +16,7 @@ from infra.logs import configure_logs
 from infra.settings import Settings
 from recordings.locks import count_due
 from services.archive_clock import APPLY_LOCKS, SWEEP_RETENTION
+from services.archive_intake import LINK_RECORDINGS, LOOK_INTO_SPOOL
 from services.attesting import ATTEST, NOBODY
 from services.ledger_nightly import VERIFY
 from services.sealing import SEAL
@@ -68,6 +69,8 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
         VERIFY,
         APPLY_LOCKS,
         SWEEP_RETENTION,
+        LOOK_INTO_SPOOL,
+        LINK_RECORDINGS,
     }
     assert state_of(engine, job_id) == "failed"
 
