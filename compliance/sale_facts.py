@@ -26,6 +26,12 @@ _PEOPLE = text("""
 
 def read_sale_facts(connection: Connection, sale: NewSale, *, book: Book, calendar: Calendar) -> SaleFacts:
     """Return what a sale is judged by, as the registers and call records have it now."""
+    callees = _callees(connection, sale, calendar=calendar)
+    return sale_facts(sale, book=book, callees=callees, has_medical_exam=_has_medical_exam(connection, sale))
+
+
+def sale_facts(sale: NewSale, *, book: Book, callees: Sequence[Callee], has_medical_exam: bool | None) -> SaleFacts:
+    """Return what a sale is judged by when its customers are these `callees`, by the registers in `book`."""
     sold = ProposedCall(
         callee="",
         agent_id=sale.agent_id,
@@ -40,7 +46,7 @@ def read_sale_facts(connection: Connection, sale: NewSale, *, book: Book, calend
         consented_at=sale.consented_at,
         sold=sold,
         side=side,
-        callees=tuple(_callees(connection, sale, calendar=calendar)),
+        callees=tuple(callees),
         sales_mode=sale.sales_mode,
         term=sale.term(),
         application=Application(
@@ -48,7 +54,7 @@ def read_sale_facts(connection: Connection, sale: NewSale, *, book: Book, calend
             birth_date=sale.applicant_birth_date,
             applicant_is_insured=sale.applicant_is_insured,
             product_type=None if product is None else product.type,
-            has_medical_exam=_has_medical_exam(connection, sale),
+            has_medical_exam=has_medical_exam,
         ),
         is_by_recording=sale.confirmation is Confirmation.RECORDING,
         has_calls=bool(sale.call_ids),

@@ -29,7 +29,7 @@ from compliance.sale_rows import (
     read_sale,
     write_sale,
 )
-from compliance.sale_rules import NO_RECORDED_CALL, Finding, findings_of
+from compliance.sale_rules import NO_RECORDED_CALL, Finding, SaleFacts, findings_of
 from compliance.sale_tables import sale_calls, sales
 from compliance.sale_terms import SaleTerms, customer_right, inspection_class, inspection_window
 from compliance.shanghai import SHANGHAI, shanghai_day
@@ -87,30 +87,32 @@ def register_sale(
         SaleRecordedError: its policy number came before with another content.
     """
     _check_dates(sale, now=now)
-    content = sale.content()
-    digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest()
     facts = read_sale_facts(connection, sale, book=book, calendar=calendar)
     found = findings_of(facts, book.policy)
-    row = {
-        **_stated(sale),
-        **_computed(sale, calendar),
-        "content": content,
-        "content_digest": digest,
-        "findings": [asdict(one) for one in found],
-        "is_voice_confirmable": not voice_faults(facts.application),
-        "actor": person,
-        "recorded_at": now,
-        "changed_at": now,
-    }
+    about = {"actor": person, "recorded_at": now, "changed_at": now}
+    row = {**sale_columns(sale, facts, found, calendar=calendar), **about}
     # Whoever else registers the same policy number is waited for: one of the two is first, and the other sees it.
     added = connection.execute(pg_insert(sales).values(row).on_conflict_do_nothing().returning(sales.c.policy_no))
     if added.one_or_none() is None:
-        return Registered(_same_sale(connection, sale, digest), is_new=False)
+        return Registered(_same_sale(connection, sale, row["content_digest"]), is_new=False)
     _add_calls(connection, sale, now=now)
     codes = [one.code for one in found]
     add_sale_event(connection, sale.policy_no, "registered", {"findings": codes}, person=person, now=now)
-    open_incidents(connection, _incidents(sale, found), person=person, now=now)
+    open_incidents(connection, sale_incidents(sale, found), person=person, now=now)
     return Registered(read_sale(connection, sale.policy_no), is_new=True)
+
+
+def sale_columns(sale: NewSale, facts: SaleFacts, found: Sequence[Finding], *, calendar: Calendar) -> dict[str, object]:
+    """Return the columns of a new sale that follow from what was sent and what was found."""
+    content = sale.content()
+    return {
+        **_stated(sale),
+        **_computed(sale, calendar),
+        "content": content,
+        "content_digest": hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest(),
+        "findings": [asdict(one) for one in found],
+        "is_voice_confirmable": not voice_faults(facts.application),
+    }
 
 
 def _check_dates(sale: NewSale, *, now: datetime) -> None:
@@ -129,6 +131,9 @@ def _check_dates(sale: NewSale, *, now: datetime) -> None:
     if end is not None and end <= sale.cover_start:
         reason = f"must be after cover_start {sale.cover_start}, got {end}; it is the first day without cover"
         raise SaleDateError("cover_end_exclusive", reason)
+    born_on = sale.applicant_birth_date
+    if born_on is not None and born_on > closed_on:
+        raise SaleDateError("applicant_birth_date", f"lies after the consent on {closed_on}; check the year")
     _check_happened("receipt_confirmed_on", sale.receipt_confirmed_on, today)
 
 
@@ -177,7 +182,7 @@ def _computed(sale: NewSale, calendar: Calendar) -> dict[str, object]:
     }
 
 
-def _same_sale(connection: Connection, sale: NewSale, digest: bytes) -> StoredSale:
+def _same_sale(connection: Connection, sale: NewSale, digest: object) -> StoredSale:
     known = read_sale(connection, sale.policy_no)
     if known.content_digest != digest:
         msg = (
@@ -196,7 +201,7 @@ def _add_calls(connection: Connection, sale: NewSale, *, now: datetime) -> None:
         connection.execute(insert(sale_calls), rows)
 
 
-def _incidents(sale: NewSale, found: Sequence[Finding]) -> list[NewIncident]:
+def sale_incidents(sale: NewSale, found: Sequence[Finding]) -> list[NewIncident]:
     """Return the incidents of a sale: one for all that it breaks, one for a sale without any call."""
     about = {"policy_no": sale.policy_no, "agent_id": sale.agent_id, "centre_id": sale.centre_id}
     breaches = [one for one in found if one.is_breach]
@@ -221,7 +226,7 @@ def amend_sale(
         SaleDateError: a day cannot be.
     """
     sale = read_sale(connection, policy_no, lock=True)
-    _check_amendment(amendment, today=shanghai_day(now))
+    _check_amendment(amendment, closed_on=sale.closed_on, today=shanghai_day(now))
     given = {name: value for name, value in asdict(amendment).items() if value is not None}
     changed = {name: value for name, value in given.items() if getattr(sale, name) != value}
     if not changed:
@@ -235,12 +240,18 @@ def amend_sale(
     return read_sale(connection, policy_no)
 
 
-def _check_amendment(amendment: Amendment, *, today: date) -> None:
-    _check_happened("receipt_confirmed_on", amendment.receipt_confirmed_on, today)
-    _check_happened("delivered_on", amendment.delivered_on, today)
-    if amendment.delivery_notice is not None:
-        notified_on = date.fromisoformat(str(amendment.delivery_notice["notified_on"]))
-        _check_happened("delivery_notice.notified_on", notified_on, today)
+def _check_amendment(amendment: Amendment, *, closed_on: date, today: date) -> None:
+    notice = amendment.delivery_notice
+    days = {
+        "delivered_on": amendment.delivered_on,
+        "delivery_notice.notified_on": None if notice is None else date.fromisoformat(str(notice["notified_on"])),
+    }
+    for field, day in {"receipt_confirmed_on": amendment.receipt_confirmed_on, **days}.items():
+        _check_happened(field, day, today)
+    for field, day in days.items():
+        if day is not None and day < closed_on:
+            # Papers that seem to have come before there was a sale would hide that they came late.
+            raise SaleDateError(field, f"{day} lies before the sale was closed, {closed_on}; check the year")
 
 
 def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Delivery:

@@ -237,6 +237,8 @@ def _refusal(error: ClientError) -> S3Error:
     code = said if _CODE.fullmatch(said) else "no code"
     if status >= _FIRST_SERVER_FAULT and status != HTTPStatus.NOT_IMPLEMENTED:
         return S3AwayError(f"it fails ({status} {code}); see its own log", status=status)
+    if error.operation_name == "HeadObject" and status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return NoSuchObjectError("there is no such object, or no such bucket: a HEAD has no words", status=status)
     if code == str(status):  # boto3's own, where the body is no answer of a store
         return S3Error(f"what answers ({status}) does not speak S3; correct the endpoint in the URL", status=status)
     is_marker = status == HTTPStatus.METHOD_NOT_ALLOWED and error.operation_name == "GetObject"

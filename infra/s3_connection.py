@@ -1,7 +1,6 @@
 """One bucket asked from many threads: a client that is made when it is needed, and anew after a fault."""
 
 from collections.abc import Callable
-from contextlib import closing
 from threading import Lock
 from typing import TypeVar
 
@@ -46,13 +45,18 @@ class S3Connection:
     def head(self, where: dict[str, str]) -> ShownObject:
         """Return what is told of an object without its bytes."""
         try:
-            return self.ask(lambda client: client.head_object(**where, ChecksumMode="ENABLED"))
+            return self._head(where)
         except S3AwayError:
             raise
-        except S3Error:
+        except S3Error as error:
             # The answer to HEAD has no words: this one says why.
-            with closing(self.ask(lambda client: client.get_object(**where))["Body"]):
+            self.ask(lambda client: client.get_object(**where))["Body"].close()
+            if not isinstance(error, NoSuchObjectError):
                 raise
+        return self._head(where)  # somebody has put it in between
+
+    def _head(self, where: dict[str, str]) -> ShownObject:
+        return self.ask(lambda client: client.head_object(**where, ChecksumMode="ENABLED"))
 
     def close(self) -> None:
         """Give back what is open; the next question opens anew."""

@@ -243,12 +243,17 @@ class S3ObjectStore:
         shown = self._shown(key, version_id)
         where = self._where(key, VersionId=version_id)
         told = self._connection.ask(lambda client: client.get_object_retention(**where)).get("Retention", {})
-        if shown.retain_until != until or (told.get("Mode"), told.get("RetainUntilDate")) != (_COMPLIANCE, until):
+        dates = [shown.retain_until, told.get("RetainUntilDate") if told.get("Mode") == _COMPLIANCE else None]
+        if any(one is None or one < until for one in dates):
             raise self._untrue(
                 key,
                 version_id,
                 f"COMPLIANCE until {until:{_INSTANT}}",
-                "another lock (or these credentials lack s3:GetObjectRetention)",
+                "less (or these credentials lack s3:GetObjectRetention)",
+            )
+        if dates != [until, until]:  # somebody has extended it in between
+            raise VersionLockedError(
+                f"version {version_id} of {key} is locked for longer than {until:{_INSTANT}} by now"
             )
         return shown
 

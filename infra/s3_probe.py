@@ -139,7 +139,7 @@ def _clock(trial: _Trial) -> _Found:
     except ValueError:
         return False, "it does not say its time"
     ahead, trial.now = theirs - trial.now, theirs
-    return abs(ahead) <= _LONGEST_SKEW, f"{ahead.total_seconds():+.0f} s"
+    return abs(ahead) <= _LONGEST_SKEW, f"{round(ahead.total_seconds()):+d} s"
 
 
 def _hold(trial: _Trial) -> _Found:

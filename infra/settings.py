@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     upload_limit_bytes: int = Field(
         default=4 * 1024**3, ge=1024, description="Largest file accepted for scrubs and imports."
     )
+    fixity_days: int = Field(
+        default=90, ge=1, le=3660, description="Every copy of a recording is hashed again within so many days."
+    )
+    fixity_bytes_per_second: int = Field(
+        default=50_000_000, ge=1000, description="So many bytes a second verification of copies reads at most."
+    )
     clock_offset_ms: int = Field(
         default=0, description="Set by the supervisor for the processes it starts; not for people."
     )

@@ -251,7 +251,7 @@ def _record_stored(connection: Connection, kept: Kept, put: _Put, *, period: tim
     }
     write_copy(connection, kept, was.copy, values)
     if not kept.is_held:
-        want_lock(connection, kept)
+        want_lock(connection, kept.recording_id)
     is_new = was.state is CopyState.WANTED
     story = {
         "copy": was.copy.value,

@@ -113,7 +113,7 @@ def record_lock(
         write_copy(connection, present, copy.copy, shown)
     if not found.weaknesses:
         return None
-    want_lock(connection, present)
+    want_lock(connection, present.recording_id)
     story = {
         "copy": copy.copy.value,
         "store": copy.store,

@@ -139,9 +139,9 @@ def write_copy(connection: Connection, kept: Kept, name: CopyName, values: Mappi
     connection.execute(update(recording_copies).where(theirs).values(**values))
 
 
-def want_lock(connection: Connection, kept: Kept) -> None:
+def want_lock(connection: Connection, recording_id: UUID) -> None:
     """Have the stores brought to what the recording's row wants."""
-    mine = recordings.c.recording_id == kept.recording_id
+    mine = recordings.c.recording_id == recording_id
     connection.execute(update(recordings).where(mine, ~recordings.c.is_lock_due).values(is_lock_due=True))
 
 

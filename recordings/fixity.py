@@ -7,11 +7,11 @@ else on the machine is kept waiting.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, tuple_
 
 from infra.clock import seconds_running
 from infra.logs import logger
@@ -177,12 +177,22 @@ _copies = recording_copies.c
 _DUE = (
     select(_copies.recording_id, recordings.c.size_bytes, _copies.verify_after)
     .join(recordings, recordings.c.recording_id == _copies.recording_id)
-    .where(_copies.state == CopyState.STORED.value, _copies.copy == bindparam("copy"))
+    .where(
+        _copies.state == CopyState.STORED.value,
+        _copies.copy == bindparam("copy"),
+        recordings.c.disposed_at.is_(None),
+    )
     .limit(_AT_ONCE)
 )
 # Two statements, and not one with OR: each then reads no more of the index than it returns.
-_DUE_UNSET = _DUE.where(_copies.verify_after.is_(None)).order_by(_copies.recording_id)
-_DUE_BY_NOW = _DUE.where(_copies.verify_after <= bindparam("now")).order_by(_copies.verify_after, _copies.recording_id)
+_DUE_UNSET = _DUE.where(_copies.verify_after.is_(None), _copies.recording_id > bindparam("after")).order_by(
+    _copies.recording_id
+)
+_DUE_BY_NOW = _DUE.where(
+    _copies.verify_after <= bindparam("now"),
+    tuple_(_copies.verify_after, _copies.recording_id) > tuple_(bindparam("after_at"), bindparam("after")),
+).order_by(_copies.verify_after, _copies.recording_id)
+_BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
 
 
 def verify_due(keeping: Keeping, limits: Limits) -> int:
@@ -233,13 +243,14 @@ def _repair(keeping: Keeping, recording_id: UUID) -> Restored:
 
 def _due(keeping: Keeping, name: CopyName) -> Iterator[_Due]:
     """Yield the copies of one store that are due, those first of which no day is known, each once."""
+    until = keeping.clock()
     for statement in (_DUE_UNSET, _DUE_BY_NOW):
-        seen: set[UUID] = set()
+        place = {"after": UUID(int=0), "after_at": _BEFORE_ALL}
         while True:
             with keeping.engine.begin() as connection:
-                rows = connection.execute(statement, {"copy": name.value, "now": keeping.clock()})
-                found = [one for one in (_Due(*row) for row in rows) if one.recording_id not in seen]
+                rows = connection.execute(statement, {"copy": name.value, "now": until, **place})
+                found = [_Due(*row) for row in rows]
             if not found:
                 break
-            seen.update(one.recording_id for one in found)
             yield from found
+            place = {"after": found[-1].recording_id, "after_at": found[-1].verify_after or _BEFORE_ALL}

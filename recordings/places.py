@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from infra.object_store import ObjectStore
@@ -15,6 +16,8 @@ class Places:
     first: ObjectStore
     second: ObjectStore
     staging: Path
+    period: timedelta = timedelta(days=90)
+    """Every copy is hashed again within it."""
 
     @property
     def stores(self) -> Mapping[str, ObjectStore]:

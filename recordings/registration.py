@@ -18,7 +18,8 @@ from compliance.policy_store import policy_in_force
 from infra.ids import new_id
 from infra.object_store import StoredObject
 from recordings.audio import Audio
-from recordings.copy_rows import LACKING, CopyName, CopyState, add_event, first_verification
+from recordings.completeness import MAY_LACK
+from recordings.copy_rows import LACKING, CopyName, CopyState, add_event, first_verification, want_lock
 from recordings.links import CallFacts, call_facts, unknown_names
 from recordings.metadata import Metadata
 from recordings.object_keys import object_key
@@ -26,12 +27,6 @@ from recordings.places import Places
 from recordings.retention import lock_links, refresh
 from recordings.staging import StagedFile
 from recordings.tables import recording_copies, recording_media, recordings
-
-VERIFIED_FIRST_WITHIN = timedelta(days=30)
-"""What was just read back is hashed again at its own place in this period; from then on by the schedule of fixity."""
-
-MAY_BE_SHORTER = timedelta(seconds=2)
-"""All recordings of a call together may be so much shorter than the time talked (art. 35: the whole of the call)."""
 
 _FACTS = ("policy_no", "agent_id", "phone_digits", "direction")
 """What a repeat, or the call's record, may add to a recording that lacks it."""
@@ -177,7 +172,7 @@ def _as_stored(places: Places, recording_id: UUID, stored: StoredObject, *, now:
         "retain_until": stored.retain_until,
         "stored_at": now,
         "verified_at": now,
-        "verify_after": first_verification(recording_id, CopyName.FIRST, now, VERIFIED_FIRST_WITHIN),
+        "verify_after": first_verification(recording_id, CopyName.FIRST, now, places.period),
     }
 
 
@@ -203,6 +198,8 @@ def _register_again(connection: Connection, places: Places, prepared: Prepared, 
         .values(_as_stored(places, recording_id, prepared.stored, now=now))
     )
     if healed.rowcount:
+        if not row["is_held"]:
+            want_lock(connection, recording_id)
         details = {"copy": CopyName.FIRST}
         add_event(connection, recording_id, "repaired", details, person=prepared.arrival.person, now=now)
     return _add_facts(connection, row, prepared.arrival, now=now)
@@ -272,7 +269,7 @@ def _call_warnings(connection: Connection, metadata: Metadata, call: CallFacts |
     ]
     recorded = select(func.sum(_columns.duration_ms)).where(_columns.call_id == metadata.call_id)
     total = timedelta(milliseconds=int(connection.execute(recorded).scalar_one() or 0))
-    if call.talked is not None and total < call.talked - MAY_BE_SHORTER:
+    if call.talked is not None and total < call.talked - MAY_LACK:
         # Another part may still come: whether it is an incident is judged later, when the call's time has passed.
         message = f"the recordings of this call last {_seconds(total)} s, it lasted {_seconds(call.talked)} s (art. 35)"
         found.append(Warned("short_recording", "file", message))

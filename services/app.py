@@ -26,6 +26,7 @@ from infra.logs import logger
 from infra.settings import Settings
 from services.api import health
 from services.approval_actions import raise_retention
+from services.archive_care import ArchiveMeters
 from services.archive_places import open_places
 from services.attesting import attester_names
 from services.check_queue import CheckQueue
@@ -141,6 +142,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     app.state.telesales = state
     app.state.registry = CollectorRegistry()
     app.state.ledger_meters = LedgerMeters(app.state.registry, attesters=attester_names(settings))
+    app.state.archive_meters = ArchiveMeters(app.state.registry)
     for router in ROUTERS:
         # Those who only ask whether the service lives may add what they like.
         app.include_router(router, dependencies=[] if router is health.router else [Depends(refuse_unknown_query)])

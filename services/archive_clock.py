@@ -3,16 +3,12 @@
 Both find their work in rows and are due by themselves; a run that is lost, or a database that is away, loses nothing.
 """
 
-from datetime import timedelta
-
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from infra.clock import Clock
 from infra.logs import logger
-from infra.object_stores import open_recording_stores
-from infra.settings import Settings
-from recordings.copy_rows import CopyName, Keeping
+from recordings.copy_rows import Keeping
 from recordings.locks import apply_locks
 from recordings.retention_sweep import sweep_retention
 
@@ -21,19 +17,10 @@ APPLY_LOCKS_EVERY_SECONDS = 15.0
 SWEEP_RETENTION = "telesales.sweep_retention"
 SWEEP_RETENTION_EVERY_SECONDS = 600.0
 
-_MOST_SECONDS = 10.0
+_MOST_SECONDS = 5.0
 """Less than from one run to the next, so that runs do not pile up and other tasks have their turn."""
 
-_FIXITY_PERIOD = timedelta(days=90)
-
 log = logger(__name__)
-
-
-def open_keeping(settings: Settings, engine: Engine, clock: Clock) -> Keeping:
-    """Return what work on copies needs, with both stores opened; nothing is asked of them yet."""
-    first, second = open_recording_stores(settings, clock=clock)
-    stores = {CopyName.FIRST.value: first, CopyName.SECOND.value: second}
-    return Keeping(engine, clock, stores, settings.data_dir / "staging", _FIXITY_PERIOD)
 
 
 def apply_locks_if_possible(keeping: Keeping) -> None:

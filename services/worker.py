@@ -18,13 +18,25 @@ from infra.settings import Settings
 from recordings.copy_rows import Keeping
 from recordings.places import Places
 from recordings.spool import Spool
+from services.archive_care import (
+    JUDGE_CALLS,
+    JUDGE_EVERY_SECONDS,
+    NOTE_FIXITY,
+    RESTORE_COPIES,
+    RESTORE_EVERY_SECONDS,
+    VERIFY_COPIES,
+    VERIFY_EVERY_SECONDS,
+    judge_calls,
+    note_fixity,
+    restore_copies,
+    verify_copies,
+)
 from services.archive_clock import (
     APPLY_LOCKS,
     APPLY_LOCKS_EVERY_SECONDS,
     SWEEP_RETENTION,
     SWEEP_RETENTION_EVERY_SECONDS,
     apply_locks_if_possible,
-    open_keeping,
     sweep_retention_if_possible,
 )
 from services.archive_intake import (
@@ -36,7 +48,7 @@ from services.archive_intake import (
     look_into_spool,
     open_spool,
 )
-from services.archive_places import open_places
+from services.archive_places import keeping_in, open_places
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
@@ -48,18 +60,36 @@ VERIFY_AT = crontab(hour="18", minute="30")
 """In UTC: 02:30 in Shanghai, when no sales call may be placed (art. 25(1))."""
 
 VERIFY_WITHIN_SECONDS = 5 * 3600.0
+NOTE_FIXITY_AT = crontab(minute="10")
+"""Each hour: the first after midnight in Shanghai notes the day before, and one that was missed is made up for."""
 
 SCHEDULE: Mapping[str, Mapping[str, object]] = {
     # An overdue sweep is dropped, not made up for: the next one finds the same rows.
     "sweep": {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}},
     "seal": {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}},
     "attest": {"task": ATTEST, "schedule": ATTEST_EVERY_SECONDS, "options": {"expires": ATTEST_EVERY_SECONDS}},
-    "apply_locks": {
+    "restore copies": {
+        "task": RESTORE_COPIES,
+        "schedule": RESTORE_EVERY_SECONDS,
+        "options": {"expires": RESTORE_EVERY_SECONDS},
+    },
+    "verify copies": {
+        "task": VERIFY_COPIES,
+        "schedule": VERIFY_EVERY_SECONDS,
+        "options": {"expires": VERIFY_EVERY_SECONDS},
+    },
+    "judge calls": {
+        "task": JUDGE_CALLS,
+        "schedule": JUDGE_EVERY_SECONDS,
+        "options": {"expires": JUDGE_EVERY_SECONDS},
+    },
+    "note fixity": {"task": NOTE_FIXITY, "schedule": NOTE_FIXITY_AT, "options": {"expires": 3600.0}},
+    "apply locks": {
         "task": APPLY_LOCKS,
         "schedule": APPLY_LOCKS_EVERY_SECONDS,
         "options": {"expires": APPLY_LOCKS_EVERY_SECONDS},
     },
-    "sweep_retention": {
+    "sweep retention": {
         "task": SWEEP_RETENTION,
         "schedule": SWEEP_RETENTION_EVERY_SECONDS,
         "options": {"expires": SWEEP_RETENTION_EVERY_SECONDS},
@@ -142,12 +172,40 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
 
 def _add_archive_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:
+    """Add what the care of the archive needs; long readings seal beside, as jobs do."""
+
     @cache
     def keeping() -> Keeping:
-        return open_keeping(settings, worker().engine, worker().clock)
+        places = open_places(settings, clock=worker().clock)
+        return keeping_in(places, worker().engine, worker().clock)
+
+    def restore() -> None:
+        with sealing_beside(worker().ledger):
+            restore_copies(keeping())
+
+    def verify() -> None:
+        with sealing_beside(worker().ledger):
+            verify_copies(keeping(), bytes_per_second=settings.fixity_bytes_per_second)
+
+    def judge() -> None:
+        judge_calls(worker().engine, worker().clock)
+
+    def note() -> None:
+        note_fixity(worker().engine, worker().clock)
+
+    application.task(restore, name=RESTORE_COPIES, shared=False)
+    application.task(verify, name=VERIFY_COPIES, shared=False)
+    application.task(judge, name=JUDGE_CALLS, shared=False)
+    application.task(note, name=NOTE_FIXITY, shared=False)
+    _add_clock_tasks(application, worker, keeping)
+
+
+def _add_clock_tasks(application: Celery, worker: Callable[[], Worker], keeping: Callable[[], Keeping]) -> None:
+    """Add what brings stores and rows to what the law demands of recordings."""
 
     def bring_stores() -> None:
-        apply_locks_if_possible(keeping())
+        with sealing_beside(worker().ledger):
+            apply_locks_if_possible(keeping())
 
     def bring_along() -> None:
         sweep_retention_if_possible(worker().engine, worker().clock)

@@ -13,6 +13,7 @@ from compliance.ledger_attestations import AttestationKind, attested_times
 from compliance.ledger_health import read_health
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.migrate import current_revision, head_revision
+from recordings.locks import count_due
 from services.attesting import attester_names
 from services.dependencies import EVERYONE, requires, state_of
 from services.sealing import ledger_problems
@@ -40,11 +41,19 @@ class LedgerFigures(BaseModel):
     last_timestamped_at: datetime | None
 
 
+class LockFigures(BaseModel):
+    """How many recordings the stores have not been brought to yet, and since when the oldest of them waits."""
+
+    waiting: int
+    since: datetime | None
+
+
 class Readiness(BaseModel):
     status: str
     problems: list[str]
     calendar_coverage_end: date
     ledger: LedgerFigures | None
+    locks: LockFigures | None
 
 
 @router.get("/healthz", response_model_exclude_none=True)
@@ -54,7 +63,7 @@ async def health(request: Request) -> Health:
     return Health(
         status="ok",
         calendar_coverage_end=state.gate.calendar.known_through,
-        worm=False,
+        worm=state.places.first.is_worm,
         clock="demo" if state.settings.clock_offset_ms else None,
     )
 
@@ -64,12 +73,17 @@ def ready(request: Request, response: Response) -> Readiness:
     """Say whether checks can be answered and the ledger stands: database, migrations, calendar, checkpoints, keys."""
     state = state_of(request)
     problems = _problems(state)
+    locks = _locks(state, problems)
     ledger = _ledger(state, problems)
     if problems:
         response.status_code = 503
     end = state.gate.calendar.known_through
     return Readiness(
-        status="not ready" if problems else "ready", problems=problems, calendar_coverage_end=end, ledger=ledger
+        status="not ready" if problems else "ready",
+        problems=problems,
+        calendar_coverage_end=end,
+        ledger=ledger,
+        locks=locks,
     )
 
 
@@ -86,6 +100,18 @@ def _problems(state: AppState) -> list[str]:
     if today > end:
         found.append(f"the calendar of rest days ends on {end}: update the chinesecalendar package")
     return found
+
+
+def _locks(state: AppState, problems: list[str]) -> LockFigures | None:
+    """Return how far the stores of recordings are behind. A store that is away keeps nobody from answering checks."""
+    if problems:
+        return None
+    try:
+        with state.engine.connect() as connection:
+            due = count_due(connection)
+    except SQLAlchemyError:
+        return None
+    return LockFigures(waiting=due.waiting, since=_in_shanghai(due.since))
 
 
 def _ledger(state: AppState, problems: list[str]) -> LedgerFigures | None:
@@ -117,5 +143,7 @@ def _in_shanghai(at: datetime | None) -> datetime | None:
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, _actor: Annotated[Actor, Depends(requires(*EVERYONE))]) -> Response:
     """Return Prometheus metrics; no label names a person."""
-    await to_thread.run_sync(request.app.state.ledger_meters.read, state_of(request).ledger)
+    state = state_of(request)
+    await to_thread.run_sync(request.app.state.ledger_meters.read, state.ledger)
+    await to_thread.run_sync(request.app.state.archive_meters.read, state.engine, state.clock)
     return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)

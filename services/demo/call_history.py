@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from compliance.call_facts import Facts
+from compliance.call_facts import Facts, ProposedCall
 from compliance.call_reconciliation import Breach
 from compliance.call_records import CallOutcome, CallRecord, Direction
 from compliance.call_rules import decide_all
@@ -26,6 +26,7 @@ from services.demo.block_rows import write_blocks
 from services.demo.call_plan import Dialling, PlannedCheck, planned_day
 from services.demo.call_rows import DIALER, PlacedCall, write_calls
 from services.demo.chance import Chance, Dice
+from services.demo.sale_plan import SoldCall
 
 _FOLLOWED_BY_A_CALL = 477
 _RECORDED_AFTER = timedelta(seconds=4)
@@ -49,6 +50,7 @@ class History:
     now: datetime
     counts: Counts = field(default_factory=Counts)
     sides: set[bytes] = field(default_factory=set)
+    sold: list[SoldCall] = field(default_factory=list)
 
 
 def write_day(connection: Connection, history: History, instants: Sequence[datetime]) -> None:
@@ -61,17 +63,23 @@ def write_day(connection: Connection, history: History, instants: Sequence[datet
     write_sides(connection, [one.side for one in judged], known_sides=history.sides, now=morning)
     write_checks(connection, judged, actors=[DIALER] * len(judged))
     history.sides.update(one.side.digest for one in judged)
-    calls = [
-        call
+    placed = [
+        (check.call, call)
         for check, one in zip(planned, judged, strict=True)
         if (call := _placed(history, check, one)) is not None and call.recorded_at <= history.now
     ]
+    calls = [call for _, call in placed]
+    history.sold.extend(_sold(proposed, call) for proposed, call in placed if call.record.outcome is CallOutcome.SOLD)
     write_calls(connection, history.chance, calls, now=history.now)
     refused = [call for call in calls if call.record.outcome is CallOutcome.REFUSED]
     write_blocks(connection, history.chance, [_block(history, call) for call in refused])
     history.counts.checks += len(judged)
     history.counts.calls += len(calls)
     history.counts.refusals += len(refused)
+
+
+def _sold(proposed: ProposedCall, call: PlacedCall) -> SoldCall:
+    return SoldCall(proposed, call.record.call_id, call.callee_e164, call.record.ended_at or call.record.started_at)
 
 
 def _judge(connection: Connection, history: History, planned: Sequence[PlannedCheck]) -> list[JudgedCall]:

@@ -26,6 +26,8 @@ from services.demo.files import write_files
 from services.demo.people_plan import PlannedCustomer, agent_versions, planned_customers
 from services.demo.register_plan import PlannedVersion, planned_registers
 from services.demo.rows import copy_rows, json_text
+from services.demo.sale_plan import planned_sales
+from services.demo.sale_rows import write_sales
 
 Progress = Callable[[str, float], None]
 """Told what is being done and which share of the whole, 0 to 1, is done before it."""
@@ -96,6 +98,8 @@ def _load(connection: Connection, *, now: datetime, progress: Progress) -> None:
     _write_days(connection, history, progress=progress)
     fresh = ENTRIES - _LISTED_BEFORE - history.counts.refusals
     write_blocks(connection, CHANCE, list(fresh_blocks(listing, first=_LISTED_BEFORE, count=fresh)))
+    sold = planned_sales(CHANCE, history.sold, customers, now=now)
+    write_sales(connection, CHANCE, sold, book=book, calendar=history.calendar)
     connection.execute(_ANALYZE_CALLS)
     # The demo's calls have no recordings: only those of after it need one.
     connection.execute(insert(archive_begun).values(begun_at=now))

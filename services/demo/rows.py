@@ -20,6 +20,6 @@ def copy_rows(connection: Connection, table: Table, columns: Sequence[str], rows
             copy.write_row(row)
 
 
-def json_text(value: Mapping[str, object]) -> str:
+def json_text(value: Mapping[str, object] | list[Any]) -> str:
     """Return `value` as JSON, keys sorted."""
     return msgspec.json.encode(value, order="sorted").decode()

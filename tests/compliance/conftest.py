@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 from sqlalchemy import Engine
 
 from infra.database import make_engine
@@ -30,26 +29,6 @@ def desk(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempP
             fill(connection)
         yield Desk(engine, tmp_path_factory.mktemp("scrubs"))
         engine.dispose()
-
-
-@pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What boto3's chain finds, and nothing else: no profile, no role of this machine."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    given = {"AWS_ACCESS_KEY_ID": "ours", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"}
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="session")
-def object_store() -> Iterator[str]:
-    """The endpoint of an object store that speaks S3, in this process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

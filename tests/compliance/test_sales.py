@@ -181,11 +181,12 @@ def test_an_approved_earlier_end_of_a_contract_that_was_reinstated_meanwhile_is_
 
 
 days = st.dates(min_value=date(2026, 9, 1), max_value=date(2026, 11, 23))
+days_since_closing = st.dates(min_value=date(2026, 11, 2), max_value=date(2026, 11, 23))
 changes = st.lists(
     st.one_of(
         st.builds(Amendment, receipt_confirmed_on=days),
         st.builds(Amendment, effective_on=days),
-        st.builds(Amendment, receipt_confirmed_on=days, effective_on=days, delivered_on=days),
+        st.builds(Amendment, receipt_confirmed_on=days, effective_on=days, delivered_on=days_since_closing),
     ),
     min_size=1,
     max_size=5,

@@ -121,8 +121,10 @@ class TwoCopies:
 
 
 def two_copies(engine: Engine, clock: SettableClock, directory: Path) -> TwoCopies:
+    """Return an archive in the directories that the product uses when no setting names others."""
     stores: dict[str, ObjectStore] = {
-        name: DirectoryStore(directory / name, clock=clock) for name in ("first", "second")
+        "first": DirectoryStore(directory / "recordings", clock=clock),
+        "second": DirectoryStore(directory / "recordings-copy", clock=clock),
     }
     keeping = Keeping(engine, clock, stores, directory / "staging", PERIOD)
     return TwoCopies(keeping, clock, directory)

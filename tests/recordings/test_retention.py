@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from threading import Thread
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
@@ -185,3 +186,26 @@ def test_a_block_that_has_run_out_keeps_nothing(connection: Connection) -> None:
     found = read_retention(connection, [one], policy=POLICY, now=NOON + timedelta(days=400))[one].retention
 
     assert found.state is RetentionState.EXPIRED
+
+
+def test_a_recording_stored_while_its_contract_is_reinstated_is_held(engine: Engine) -> None:
+    with engine.begin() as connection:
+        add_sale(connection, "P-1", ended_on=date(2024, 1, 1))
+    stored: list[UUID] = []
+
+    def store() -> None:
+        with engine.begin() as connection:
+            stored.append(add_recording(connection, policy_no="P-1"))
+            refresh(connection, stored, policy=POLICY, now=NOON)
+
+    thread = Thread(target=store)
+    with engine.begin() as connection:
+        end_sale(connection, "P-1", None)
+        refresh_sale(connection, "P-1", policy=POLICY, now=NOON)
+        thread.start()
+        thread.join(timeout=0.5)
+        waits = thread.is_alive()
+    thread.join()
+
+    with engine.begin() as connection:
+        assert (waits, row_of(connection, stored[0])[:2]) == (True, (True, None))

@@ -37,6 +37,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("POST", r"/v1/recordings", "dialer officer admin"),
     ("POST", r"/v1/recordings/[^/]+/transcript", "admin"),
     ("POST", r"/v1/recordings/[^/]+/holds(/.*)?", "officer"),
+    ("POST", r"/v1/recordings/[^/]+/verify", "inspector officer auditor"),
     ("GET", r"/v1/recordings(/.*)?", "inspector officer auditor"),
     ("GET", r"/v1/inspections(/.*)?", "inspector officer auditor"),
     ("POST", r"/v1/inspections/[^/]+/appeal", "inspector officer"),

@@ -95,6 +95,7 @@ def _call_of(path: Path) -> ProposedCall:
         ("call_records", 7_500, 8_500),
         ("incidents", 5, 40),
         ("customer_phones", 350, 900),
+        ("sales", 400, 700),
     ],
 )
 def test_the_demo_is_large_enough_to_look_at(reader: Connection, table: str, least: int, most: int) -> None:
@@ -114,6 +115,7 @@ _LATEST = """
     SELECT greatest(
       (SELECT max(checked_at) FROM call_checks), (SELECT max(recorded_at) FROM call_records),
       (SELECT max(recorded_at) FROM do_not_call_events), (SELECT max(recorded_at) FROM incident_events),
+      (SELECT max(recorded_at) FROM sale_events), (SELECT max(changed_at) FROM sales),
       (SELECT max(recorded_at) FROM register_versions), (SELECT max(decided_at) FROM approvals),
       (SELECT max(requested_at) FROM approvals), (SELECT max(recorded_at) FROM audit_events))"""
 
@@ -160,6 +162,9 @@ _DATA = (
     "incident_events",
     "approvals",
     "audit_events",
+    "sales",
+    "sale_calls",
+    "sale_events",
 )
 
 
@@ -243,7 +248,9 @@ def test_the_demo_checks_rest_on_what_was_known_then(reader: Connection) -> None
 
 
 def test_the_incidents_are_those_that_recording_the_calls_would_open(reader: Connection) -> None:
-    stored = reader.execute(text("SELECT call_id, array_agg(kind) AS kinds FROM incidents GROUP BY call_id"))
+    stored = reader.execute(
+        text("SELECT call_id, array_agg(kind) AS kinds FROM incidents WHERE call_id IS NOT NULL GROUP BY 1")
+    )
     found = {row.call_id: row.kinds for row in stored}
     records = [msgspec.convert(one, CallRecord) for one in reader.execute(select(call_records.c.content)).scalars()]
     with unguarded(reader):

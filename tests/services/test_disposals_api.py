@@ -102,7 +102,9 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     names = {"NEW": str(new_id()), "OLD": str(expired)}
 
-    answer = client_for("officer").request(method, filled(path, names), content=filled(body, names))
+    answer = client_for("officer").request(
+        method, filled(path, names), content=filled(body, names), headers={"Content-Type": "application/json"}
+    )
 
     assert answer.status_code == status
 

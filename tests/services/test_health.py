@@ -13,8 +13,10 @@ from compliance.working_days import package_calendar
 from infra.clock import Clock
 from infra.migrate import head_revision
 from infra.settings import Settings
+from recordings.retention import refresh
 from services.app import create_app
 from tests.conftest import NOON
+from tests.recordings.archive_rows import POLICY, add_recording
 
 END = package_calendar().known_through
 
@@ -66,6 +68,7 @@ def test_a_migrated_database_is_ready(database: str, tmp_path: Path) -> None:
         "last_witnessed_at": None,
         "last_timestamped_at": None,
     }
+    assert found.pop("locks") == {"waiting": 0, "since": None}
     assert found == {"status": "ready", "problems": [], "calendar_coverage_end": END.isoformat()}
 
 
@@ -104,3 +107,14 @@ def test_every_problem_is_listed_at_once(database: str, engine: Engine, tmp_path
 
     with running(database, tmp_path, clock=lambda: NOON + timedelta(days=3660)) as client:
         assert len(client.get("/readyz").json()["problems"]) == 2
+
+
+def test_recordings_that_wait_for_their_stores_are_told_and_do_not_make_the_service_unready(
+    database: str, engine: Engine, tmp_path: Path
+) -> None:
+    with engine.begin() as connection:
+        refresh(connection, [add_recording(connection)], policy=POLICY, now=NOON)
+    with running(database, tmp_path) as client:
+        found = client.get("/readyz").json()
+
+    assert (found["status"], found["locks"]) == ("ready", {"waiting": 1, "since": "2026-11-23T12:00:00+08:00"})

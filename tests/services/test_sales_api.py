@@ -180,6 +180,7 @@ ABSURD = {
     "future consent": ({"consented_at": "2026-11-23T12:06:00+08:00"}, "consented_at", "lies in the future"),
     "before the law": ({"consented_at": "2012-12-31T23:59:59+08:00"}, "consented_at", "lies before the Measures"),
     "future receipt": ({"receipt_confirmed_on": "2026-11-24"}, "receipt_confirmed_on", "lies after today, 2026-11-23"),
+    "birth after the consent": ({"applicant_birth_date": "2026-11-03"}, "applicant_birth_date", "after the consent"),
     "no offset": ({"consented_at": "2026-11-02T10:00:00"}, "consented_at", "with an offset"),
     "white space in the number": ({"policy_no": "P 1"}, "policy_no", "without white space"),
     "a control character in the number": ({"policy_no": "P\u00071"}, "policy_no", "printable"),
@@ -208,6 +209,11 @@ REFUSED_CHANGES = {
     "future receipt": ({"receipt_confirmed_on": "2026-11-24"}, "receipt_confirmed_on"),
     "future notice": (
         {"delivery_notice": {"notified_on": "2026-11-24", "reason": "flood"}},
+        "delivery_notice.notified_on",
+    ),
+    "delivery before the sale": ({"delivered_on": "2026-11-01"}, "delivered_on"),
+    "notice before the sale": (
+        {"delivery_notice": {"notified_on": "2025-11-11", "reason": "flood"}},
         "delivery_notice.notified_on",
     ),
     "nothing": ({}, "body"),

@@ -15,6 +15,7 @@ from infra.jobs import JobResult, RunningJob, create_job, read_job
 from infra.logs import configure_logs
 from infra.settings import Settings
 from recordings.locks import count_due
+from services.archive_care import JUDGE_CALLS, NOTE_FIXITY, RESTORE_COPIES, VERIFY_COPIES
 from services.archive_clock import APPLY_LOCKS, SWEEP_RETENTION
 from services.archive_intake import LINK_RECORDINGS, LOOK_INTO_SPOOL
 from services.attesting import ATTEST, NOBODY
@@ -62,16 +63,10 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
 
     application.tasks[SWEEP]()
 
-    assert {one["task"] for one in application.conf.beat_schedule.values()} == {
-        SWEEP,
-        SEAL,
-        ATTEST,
-        VERIFY,
-        APPLY_LOCKS,
-        SWEEP_RETENTION,
-        LOOK_INTO_SPOOL,
-        LINK_RECORDINGS,
-    }
+    scheduled = {one["task"] for one in application.conf.beat_schedule.values()}
+    ledger, archive = {SEAL, ATTEST, VERIFY}, {RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
+    intake = {LOOK_INTO_SPOOL, LINK_RECORDINGS}
+    assert scheduled == {SWEEP, *ledger, *archive, *intake, APPLY_LOCKS, SWEEP_RETENTION}
     assert state_of(engine, job_id) == "failed"
 
 
