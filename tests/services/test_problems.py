@@ -4,7 +4,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
-from errno import EDQUOT, EIO, ENOSPC
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from http import HTTPStatus
 from types import ModuleType
 
@@ -251,7 +251,7 @@ def test_what_counts_as_away(error: Exception, away: bool) -> None:
     assert is_database_away(error) is away
 
 
-@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EIO, 500)])
+@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EFBIG, 503), (EIO, 500)])
 def test_a_full_disk_is_no_fault_of_the_product(number: int, status: int) -> None:
     app = FastAPI()
     install_problem_handlers(app, methods_at=lambda _path: ())
