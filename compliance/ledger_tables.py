@@ -122,6 +122,7 @@ NOT_COVERED_COLUMNS = {
     "recording_copies.verified_at": "when a copy was last hashed; what was found wrong is an event and an incident",
     "recording_copies.verify_after": "the queue of copies to be hashed",
     "recordings.is_lock_due": "the queue of recordings whose stores are to follow",
+    "recordings.is_unlinked": "the queue of recordings whose call or policy is not known yet",
     "sales.position": "order of entry, for paging",
 }
 """Every column of a covered table of which no row text speaks, and why not."""

@@ -363,8 +363,9 @@ def test_evidence_changes_in_the_declared_columns_only(connection: Connection, t
         savepoint = connection.begin_nested()
         try:
             # An identity takes no other value than its default.
-            value = "DEFAULT" if column.identity else column.name
-            connection.execute(text(f"UPDATE {table} SET {column.name} = {value}"))  # noqa: S608 - our names
+            name = f'"{column.name}"'  # some are words of SQL
+            value = "DEFAULT" if column.identity else name
+            connection.execute(text(f"UPDATE {table} SET {name} = {value}"))  # noqa: S608 - our names
         except IntegrityError:
             refused.add(column.name)
         finally:
