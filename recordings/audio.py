@@ -98,6 +98,7 @@ def read_layout(path: Path, *, declared: RawFormat | None = None) -> Layout:
 def _raw_layout(file: BinaryIO, size: int, declared: RawFormat | None) -> Layout:
     if declared is None:
         refuse_headerless(file)
+    require_sane(declared.channels, declared.sample_rate)
     frames, rest = divmod(size, declared.channels)
     if rest:
         raise truncated(f"{size} bytes are not whole samples of the declared {declared.channels} channels")

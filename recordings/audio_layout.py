@@ -11,10 +11,10 @@ from recordings.unreadable_audio import Reason, UnreadableAudioError
 LEAST_RATE = 4_000
 MOST_RATE = 192_000
 MOST_CHANNELS = 8
-MOST_SAMPLES = 2**32 - 2**16
-"""Of all channels together: 74 hours of a stereo call at 8 kHz, about a minute of decoding, and what WAV has room for.
+MOST_SAMPLES = 2**31
+"""Of all channels together: 37 hours of a stereo call at 8 kHz, 2 GiB of A-law, less than half a minute of decoding.
 
-Silence packs so well that a file of a megabyte can honestly hold a month of it. No call is that long.
+Silence packs so well that a file of a megabyte can honestly hold a week of it. No call is that long.
 """
 
 
@@ -51,11 +51,19 @@ class Container(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Instead:
+    """What the decoder is to be given in place of the file up to byte `begin`."""
+
+    head: bytes
+    begin: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What a walker found: the decoder must give `least_frames` to `most_frames` samples per channel.
 
-    The two differ where a codec works in blocks. `frames` is how many of them count, from the first; None: all that
-    come. `md5` is that of the decoded samples, little-endian, in `bits` bits each.
+    The first is never 0, and the two differ where a codec works in blocks. `frames` is how many of them count, from the
+    first; None: all that come. `md5` is that of the decoded samples, little-endian, in `bits` bits each.
     """
 
     container: Container
@@ -67,6 +75,7 @@ class Layout:
     frames: int | None = None
     md5: bytes | None = None
     bits: int = 16
+    instead: Instead | None = None
 
 
 def require_sane(channels: int, sample_rate: int) -> None:

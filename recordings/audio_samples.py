@@ -6,6 +6,7 @@ the end: only there is it known whether the file was whole.
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 
 from recordings.audio_layout import Codec, Container, Layout
 from recordings.file_bytes import damaged, header_lies, truncated
-from recordings.unreadable_audio import Reason, UnreadableAudioError
+from recordings.spliced_file import SplicedFile
 from recordings.waveform import FRAMES_A_SECOND, Samples
 
-_BLOCK_SECONDS = 16
+_BLOCK_SAMPLES = 2**18
+"""Of all channels together: memory is the same for every file, and numpy is at its fastest."""
 _RAW_SUBTYPES = {Codec.ALAW: "ALAW", Codec.ULAW: "ULAW"}
 _FULL_SCALE = 32_768
+_DECODED_TO_FLOATS = {Codec.PCM_F32LE, Codec.OPUS, Codec.MP3}
+"""Asked for integers, libsndfile turns what is louder than full scale into its opposite (Opus), or does not scale."""
 
 
 class OnePass(soundfile.SoundFile):  # type: ignore[misc]  # the library has no type hints
@@ -40,23 +44,24 @@ def read_samples(path: Path, layout: Layout) -> Iterator[Samples]:
         UnreadableAudioError: damaged, truncated or header_lies, at the latest after the last block.
     """
     try:
-        with _open(path, layout) as sound:
-            yield from _checked(sound, layout)
+        with ExitStack() as opened:
+            yield from _checked(_open(path, layout, opened), layout)
     except soundfile.LibsndfileError as error:
         words = error.error_string.strip().rstrip(".")
         raise damaged(f"the {layout.codec} samples cannot be decoded ({words})") from error
 
 
-def _open(path: Path, layout: Layout) -> OnePass:
+def _open(path: Path, layout: Layout, opened: ExitStack) -> OnePass:
+    """Open for the decoder; whatever is opened is closed with `opened`."""
     if layout.container is Container.RAW:
-        return OnePass(
-            path,
-            format="RAW",
-            subtype=_RAW_SUBTYPES[layout.codec],
-            channels=layout.channels,
-            samplerate=layout.sample_rate,
-        )
-    return OnePass(path)
+        subtype = _RAW_SUBTYPES[layout.codec]
+        sound = OnePass(path, format="RAW", subtype=subtype, channels=layout.channels, samplerate=layout.sample_rate)
+    elif layout.instead is None:
+        sound = OnePass(path)
+    else:
+        sound = OnePass(opened.enter_context(SplicedFile(path, layout.instead.head, layout.instead.begin)))
+    opened.enter_context(sound)
+    return sound
 
 
 def _checked(sound: OnePass, layout: Layout) -> Iterator[Samples]:
@@ -83,18 +88,14 @@ def _checked(sound: OnePass, layout: Layout) -> Iterator[Samples]:
 def _blocks(sound: OnePass, layout: Layout) -> Iterator[NDArray[np.generic]]:
     """Yield what the decoder gives, in the narrowest type that loses nothing of what is looked at."""
     step = max(1, round(layout.sample_rate / FRAMES_A_SECOND))
-    size = step * FRAMES_A_SECOND * _BLOCK_SECONDS
+    size = step * max(1, _BLOCK_SAMPLES // (step * layout.channels))
     kind = "int16"
-    if layout.codec is Codec.PCM_F32LE:
+    if layout.codec in _DECODED_TO_FLOATS:
         kind = "float32"
     elif layout.md5 is not None and layout.bits != 16:  # noqa: PLR2004  # the width of int16
         kind = "int32"
-    while True:
-        block = _filled(sound, np.empty((size, layout.channels), kind))
-        if len(block):
-            yield block
-        if len(block) < size:
-            return
+    while len(block := _filled(sound, np.empty((size, layout.channels), kind))):
+        yield block
 
 
 def _filled(sound: OnePass, block: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -128,8 +129,6 @@ def _packed(block: NDArray[np.generic], bits: int) -> bytes:
 
 
 def _require_all(found: int, layout: Layout) -> None:
-    if found == 0:
-        raise UnreadableAudioError(Reason.EMPTY, "there is not a single sample in it. Check the recorder")
     if found < layout.least_frames:
         raise truncated(f"the header names {layout.least_frames} samples per channel, and {found} are there")
     if found > layout.most_frames:

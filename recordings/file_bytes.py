@@ -26,6 +26,10 @@ def read_all_at(file: BinaryIO, at: int, length: int, *, what: str) -> bytes:
     return found
 
 
+def no_samples() -> UnreadableAudioError:
+    return UnreadableAudioError(Reason.EMPTY, "there is a header, and not a single sample. Check the recorder")
+
+
 def truncated(found: str) -> UnreadableAudioError:
     return UnreadableAudioError(Reason.TRUNCATED, f"{found}. {SEND_WHOLE}")
 

@@ -70,10 +70,7 @@ class FrameWalk:
         """Return the frame of this number; None if the file ends before it."""
         end = min(self._size, frame.at + self._stream.longest_frame)
         at = frame.at + 1
-        while at < end:
-            sync = self._find_sync(at, end)
-            if sync is None:
-                return None
+        while (sync := self._find_sync(at, end)) is not None:
             found = self._frame_at(sync, number=number)
             if found is not None:
                 return found

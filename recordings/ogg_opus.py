@@ -6,27 +6,26 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from recordings.audio_layout import Codec, Container, Layout
-from recordings.file_bytes import damaged, header_lies, truncated, unsupported
+from recordings.file_bytes import damaged, header_lies, no_samples, truncated, unsupported
 from recordings.ogg_pages import Page, read_pages
 
 _GRANULES_A_SECOND = 48_000
 _RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _ENOUGH_OF_HEADER = 19
-_HEADER_PACKETS = 2
 _MOST_OF_PACKET = 5_760
 """120 ms."""
 _LENGTHS = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
 """Samples of a frame by the configuration of its packet: SILK, both, CELT (RFC 6716, table 2)."""
 _NO_GRANULE = -1
+_SPARE_PACKETS = 2
 
 
 @dataclass(slots=True)
 class _Count:
-    """Samples at 48 kHz: `found` of the packets so far, of which `before` ended ahead of the last page."""
+    """Samples at 48 kHz: `found` in the packets so far, up to the place `granule` in time."""
 
     first_granule: int | None = None
     found: int = 0
-    before: int = 0
     granule: int = 0
 
 
@@ -47,6 +46,8 @@ def walk_ogg_opus(file: BinaryIO, size: int) -> Layout:
         raise truncated("the last packet of the Ogg stream has no end")
     wide = count.granule - (count.first_granule or 0) - pre_skip
     frames = max(0, wide) * rate // _GRANULES_A_SECOND
+    if frames == 0:
+        raise no_samples()
     # The decoder rounds up where 48 kHz is no multiple of the end's place.
     return Layout(Container.OGG, Codec.OPUS, channels, rate, frames, frames + 1, frames)
 
@@ -72,16 +73,17 @@ class _Packets:
         return self._begun is not None
 
     def header(self, pages: Iterator[Page]) -> bytes:
-        """Return the next packet, which ends the page it ends on."""
+        """Return the beginning of the next packet, which must end the page that it ends on."""
         found = b""
         for page in pages:
             pieces = list(page.pieces())
-            if page.is_last or not pieces or page.is_continued != bool(found):
+            if len(pieces) != 1 or page.is_continued != self.is_open:
                 break
-            found += pieces[0][0]
-            if len(pieces) > 1:
-                break
-            if pieces[0][1]:
+            [(piece, is_end)] = pieces
+            # The second header may be as long as its writer likes, and nothing in it is looked at.
+            found = (found + piece)[:_ENOUGH_OF_HEADER]
+            self._begun = None if is_end else b""
+            if is_end:
                 return found
         raise header_lies("the Ogg stream does not begin with its two headers, each on pages of its own")
 
@@ -124,14 +126,15 @@ def _add(count: _Count, page: Page, durations: list[int]) -> None:
     if count.first_granule is None:
         # A recording that was joined in the middle does not begin at 0; one that also ends there, does.
         count.first_granule = 0 if page.is_last else page.granule - total
-    count.before, count.found = count.found, count.found + total
+    count.found += total
     count.granule = page.granule
-    _require_place(count, page)
+    # The encoder fills up the last packet or two, and says by the place of the last page how much of them counts.
+    _require_place(count, page, spare=_SPARE_PACKETS * max(durations) if page.is_last else 0)
 
 
-def _require_place(count: _Count, page: Page) -> None:
+def _require_place(count: _Count, page: Page, *, spare: int) -> None:
     begin = count.first_granule or 0
-    least = begin + (count.before if page.is_last else count.found)
+    least = begin + count.found - spare
     words = f"a page of the Ogg stream ends at sample {page.granule}, and its packets at {begin + count.found}"
     if begin < 0 or page.granule < least:
         raise header_lies(words)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from recordings.file_bytes import header_lies, read_all_at, read_at, truncated, unsupported
+from recordings.file_bytes import header_lies, no_samples, read_all_at, read_at, truncated, unsupported
 from recordings.unreadable_audio import Reason, UnreadableAudioError
 
 _NOT_WRITTEN = 0xFFFFFFFF
@@ -118,7 +118,7 @@ def _chunk_at(file: BinaryIO, at: int, size: int, wide: _Sizes | None) -> _Chunk
 
 def _require_written(said: int, left: int) -> None:
     if said == 0 and left == 0:
-        raise UnreadableAudioError(Reason.EMPTY, "there is a header, and not a single sample. Check the recorder")
+        raise no_samples()
     if said in (0, _NOT_WRITTEN):
         raise unfinished(f"its header gives {said} as the size of the samples")
 

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "scrub": "tests.benchmarks.scrubs",
     "ledger-costs": "tests.benchmarks.ledger_costs",
     "ledger-work": "tests.benchmarks.ledger_work",
+    "audio": "tests.benchmarks.audio",
     "import": "tests.benchmarks.imports",
 }
 """In this order: the import comes last, because it makes the list longer."""

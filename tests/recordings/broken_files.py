@@ -69,7 +69,7 @@ def _checked(page: bytes) -> bytes:
 
 
 def page(number: int, packets: Sequence[bytes], *, granule: int, flags: int = 0, serial: int = 1) -> bytes:
-    """Return a page of whole packets of less than 255 bytes each."""
+    """Return a page of whole packets of less than 255 bytes each; one of exactly 255 goes on, on the next page."""
     head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, serial, number, 0, len(packets))
     return head + bytes(map(len, packets)) + b"".join(packets)
 

@@ -31,6 +31,19 @@ def test_every_format_is_told_by_what_is_in_it(tmp_path: Path, name: str, rate: 
     assert found.duration_ms == round(found.frames * 1000 / rate)
 
 
+PLAYED = {"wav-pcm-s16le", "wav-pcm-u8", "wav-pcm-s24le", "wav-alaw", "wav-ulaw", "wav-extensible-alaw"} | {
+    "flac",
+    "flac-24",
+    "ogg-opus",
+    "mp3",
+}
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_what_browsers_play_needs_no_copy(tmp_path: Path, name: str) -> None:
+    assert probe(write(tmp_path / "recording", tone(0.5), name)).is_playable is (name in PLAYED)
+
+
 @pytest.mark.parametrize("codec", ["alaw", "ulaw"])
 def test_a_file_without_header_is_read_as_declared(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "recording"
@@ -41,12 +54,83 @@ def test_a_file_without_header_is_read_as_declared(tmp_path: Path, codec: str) -
     assert not found.is_playable
 
 
+@pytest.mark.parametrize(("name", "rate", "channels"), WRITTEN)
+def test_the_share_of_silence_is_that_of_the_samples(tmp_path: Path, name: str, rate: int, channels: int) -> None:
+    built = [tone(1.5, rate=rate, channels=channels), silence(2.5, rate=rate, channels=channels)]
+    found = probe(write(tmp_path / "recording", np.concatenate(built), name, rate=rate))
+    # Lossy codecs ring for some milliseconds after the tone, and GSM hisses.
+    assert found.silence_bp == pytest.approx(6250, abs=500)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [pytest.param(0, 0, id="none"), pytest.param(1, 2500, id="a quarter")]
+)
+def test_silence_is_exact_where_nothing_is_lost(tmp_path: Path, seconds: float, expected: int) -> None:
+    sound = np.concatenate([silence(seconds), tone(4 - seconds)])
+    assert probe(write(tmp_path / "recording", sound, "wav-pcm-s16le")).silence_bp == expected
+
+
+def test_a_recording_of_nothing_is_all_silence(tmp_path: Path) -> None:
+    assert probe(write(tmp_path / "recording", silence(1.007), "wav-alaw")).silence_bp == 10_000
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_the_samples_looked_at_are_those_that_libsndfile_decodes_at_once(tmp_path: Path, name: str) -> None:
+    found = probe(write(tmp_path / "recording", np.random.default_rng(2).uniform(-0.9, 0.9, (8000 * 40, 1)), name))
+    peaks = json.loads(found.peaks)
+    samples, _ = soundfile.read(str(tmp_path / "recording"), dtype="float64")
+    samples = np.clip(samples[: found.frames] * 32_768, -32_768, 32_767)
+    starts = np.arange(0, len(samples), peaks["samples_per_pixel"])
+    expected = np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)], axis=1) / 256
+    assert np.abs(np.array(peaks["data"]).reshape(-1, 2) - expected).max() <= 1.01
+
+
 def test_an_empty_file_is_refused_as_empty(tmp_path: Path) -> None:
     path = tmp_path / "recording"
     path.touch()
     with pytest.raises(UnreadableAudioError) as raised:
         probe(path)
     assert raised.value.reason is Reason.EMPTY
+
+
+def test_half_a_sample_of_a_declared_format_is_refused_as_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(bytes([0xD5] * 1001))
+    with pytest.raises(UnreadableAudioError) as raised:
+        probe(path, declared=RawFormat("alaw", 8000, 2))
+    assert raised.value.reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        pytest.param(RawFormat("alaw", 100, 1), id="a rate of 100"),
+        pytest.param(RawFormat("alaw", 8000, 0), id="no channel"),
+        pytest.param(RawFormat("alaw", 8000, -1), id="less than no channel"),
+        pytest.param(RawFormat("alaw", 8000, 100), id="a hundred channels"),
+    ],
+)
+def test_a_declared_format_that_no_recorder_writes_is_refused(tmp_path: Path, declared: RawFormat) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(bytes([0xD5] * 1000))
+    with pytest.raises(UnreadableAudioError) as raised:
+        probe(path, declared=declared)
+    assert raised.value.reason is Reason.UNSUPPORTED
+
+
+def test_a_header_goes_before_what_is_declared(tmp_path: Path) -> None:
+    path = write(tmp_path / "recording", tone(1, channels=2), "wav-ulaw")
+    found = probe(path, declared=RawFormat("alaw", 16_000, 1))
+    assert (found.codec, found.container, found.sample_rate, found.channels) == ("ulaw", "wav", 8000, 2)
+
+
+def test_more_samples_than_are_ever_decoded_are_refused_before_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    with path.open("wb") as file:
+        file.truncate(2**31 + 1)
+    with pytest.raises(UnreadableAudioError) as raised:
+        probe(path, declared=RawFormat("alaw", 8000, 1))
+    assert raised.value.reason is Reason.TOO_LONG
 
 
 def test_the_waveform_is_the_lowest_and_highest_sample_of_each_pixel(tmp_path: Path) -> None:
