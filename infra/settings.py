@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     recordings_worm: Literal["required"] | None = Field(
         default=None, description="`required`: start only on stores that themselves refuse to shorten and delete."
     )
+    spool_dir: Path | None = Field(
+        default=None, description="Directory from which recordings are taken in; unset: from none."
+    )
     witness_url: Annotated[str, AfterValidator(_web_url)] | None = Field(
         default=None, description="Where a witness cosigns checkpoints of the ledger; unset: nobody does."
     )

@@ -107,7 +107,12 @@ def tell_unlinked(connection: Connection, *, now: datetime) -> int:
     was_told = exists().where(events.recording_id == _columns.recording_id, events.kind == "unlinked")
     rows = connection.execute(
         select(_columns.recording_id, _columns.call_id, _columns.policy_no, _columns.recorded_at)
-        .where(_columns.is_unlinked, _columns.recorded_at <= now - MAY_BE_UNLINKED_FOR, ~was_told)
+        .where(
+            _columns.is_unlinked,
+            _columns.disposed_at.is_(None),
+            _columns.recorded_at <= now - MAY_BE_UNLINKED_FOR,
+            ~was_told,
+        )
         .order_by(_columns.recording_id)
         .limit(_MOST_AT_ONCE)
         .with_for_update(of=recordings, skip_locked=True)

@@ -144,7 +144,7 @@ def is_database_away(error: BaseException) -> bool:
     return (_sqlstate(error) or "").startswith(_AWAY_STATES)
 
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _Answer = Callable[[Exception], Problem]
 _domain: dict[type[Exception], _Answer] = {}
 

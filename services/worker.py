@@ -16,6 +16,8 @@ from infra.database import make_engine
 from infra.garbage import spare_the_collector
 from infra.settings import Settings
 from recordings.copy_rows import Keeping
+from recordings.places import Places
+from recordings.spool import Spool
 from services.archive_care import (
     JUDGE_CALLS,
     JUDGE_EVERY_SECONDS,
@@ -36,6 +38,15 @@ from services.archive_clock import (
     SWEEP_RETENTION_EVERY_SECONDS,
     apply_locks_if_possible,
     sweep_retention_if_possible,
+)
+from services.archive_intake import (
+    LINK_EVERY_SECONDS,
+    LINK_RECORDINGS,
+    LOOK_EVERY_SECONDS,
+    LOOK_INTO_SPOOL,
+    link_recordings,
+    look_into_spool,
+    open_spool,
 )
 from services.archive_places import keeping_in, open_places
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
@@ -82,6 +93,16 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
         "task": SWEEP_RETENTION,
         "schedule": SWEEP_RETENTION_EVERY_SECONDS,
         "options": {"expires": SWEEP_RETENTION_EVERY_SECONDS},
+    },
+    "spool": {
+        "task": LOOK_INTO_SPOOL,
+        "schedule": LOOK_EVERY_SECONDS,
+        "options": {"expires": LOOK_EVERY_SECONDS},
+    },
+    "link_recordings": {
+        "task": LINK_RECORDINGS,
+        "schedule": LINK_EVERY_SECONDS,
+        "options": {"expires": LINK_EVERY_SECONDS},
     },
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
 }
@@ -134,6 +155,7 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
         attest(worker())
 
     _add_archive_tasks(application, settings, worker)
+    _add_intake_tasks(application, settings, worker)
     application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(verify, name=VERIFY, shared=False)
@@ -190,3 +212,26 @@ def _add_clock_tasks(application: Celery, worker: Callable[[], Worker], keeping:
 
     application.task(bring_stores, name=APPLY_LOCKS, shared=False)
     application.task(bring_along, name=SWEEP_RETENTION, shared=False)
+
+
+def _add_intake_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:
+    @cache
+    def spool() -> Spool | None:
+        """Keep what was seen at the last look for the next one."""
+        return open_spool(settings, worker().engine, worker().clock)
+
+    @cache
+    def places() -> Places:
+        return open_places(settings, clock=worker().clock)
+
+    def look() -> None:
+        found = spool()
+        if found is not None:
+            with sealing_beside(worker().ledger):
+                look_into_spool(found)
+
+    def link() -> None:
+        link_recordings(worker().engine, places(), worker().clock)
+
+    application.task(look, name=LOOK_INTO_SPOOL, shared=False)
+    application.task(link, name=LINK_RECORDINGS, shared=False)

@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import checks, ledger, lists, serving, store, tokens
+from services.cli import checks, ledger, lists, recordings, serving, store, tokens
 
 commands = typer.Typer(
     name="telesales",
@@ -17,6 +17,7 @@ commands.command()(checks.scrub)
 commands.add_typer(lists.commands, name="do-not-call")
 commands.add_typer(ledger.commands, name="ledger")
 commands.add_typer(store.commands, name="store")
+commands.add_typer(recordings.commands, name="recordings")
 commands.add_typer(tokens.commands, name="token")
 commands.command()(serving.run)
 commands.command()(serving.serve)

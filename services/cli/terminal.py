@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Never
+from typing import Annotated, Never, Unpack
 
 import psycopg
 import typer
@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from compliance.shanghai import SHANGHAI
 from infra import embedded_postgres
 from infra.application_role import application_url
-from infra.database import APPLICATION_ROLE, make_engine
+from infra.database import APPLICATION_ROLE, PoolOptions, make_engine
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.postgres_account import EmbeddedPostgresError
 from infra.settings import Settings, SettingsError, read_settings
@@ -108,10 +108,10 @@ def _embedded(settings: Settings) -> Iterator[EmbeddedPostgres]:
 
 
 @contextmanager
-def engine_on(settings: Settings) -> Iterator[Engine]:
+def engine_on(settings: Settings, **pool: Unpack[PoolOptions]) -> Iterator[Engine]:
     """Give an engine on the database; what the database may do to the command ends it with a sentence."""
     with database(settings) as url, faults_explained():
-        engine = make_engine(url, application_name="telesales-cli", clock_offset=settings.clock_offset)
+        engine = make_engine(url, application_name="telesales-cli", clock_offset=settings.clock_offset, **pool)
         try:
             yield engine
         finally:

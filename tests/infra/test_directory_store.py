@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,17 @@ def test_a_root_that_is_no_directory_is_told(tmp_path: Path, clock: SettableCloc
 
     with pytest.raises(ObjectStoreError, match="EEXIST"):
         DirectoryStore(tmp_path / "store", clock=clock).put(KEY, content(tmp_path, b"voice"), is_held=True)
+
+
+def test_bytes_and_line_are_each_on_disk_before_the_next_step(
+    store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(KEY, content(tmp_path, b"voice"), is_held=True)
+    given, called = content(tmp_path, b"other"), []
+    for name in ("fsync", "replace", "pwrite"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, real=real: called.append(name) or real(*given))
+
+    store.put("cd/other", given, is_held=True)
+
+    assert [name for name, _ in groupby(called)] == ["fsync", "replace", "fsync", "pwrite", "fsync"]

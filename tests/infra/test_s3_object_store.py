@@ -303,30 +303,31 @@ def test_an_upload_in_parts_that_fails_leaves_no_parts(simulator: Simulator, voi
 @pytest.mark.parametrize(
     ("fault", "operations", "failing"),
     [
-        pytest.param(Fault.ANY_DATE, ["lock"], "shorten the lock", id="shortens"),
-        pytest.param(Fault.ANY_DATE, ["lock"], "weaken it to GOVERNANCE", id="weakens"),
-        pytest.param(Fault.ANY_DATE, ["lock"], "clear the lock", id="clears"),
-        pytest.param(Fault.ANY_DATE, ["lock"], "lock until a past date", id="takes past dates"),
-        pytest.param(Fault.NO_LOCK, ["lock"], "lock in COMPLIANCE", id="drops locks"),
-        pytest.param(Fault.OTHER_DATE, ["lock"], "lock in COMPLIANCE", id="another date"),
-        pytest.param(Fault.NO_LOCK, ["put"], "put under hold", id="drops holds"),
-        pytest.param(Fault.NO_LOCK, ["object-lock"], "Object Lock", id="no Object Lock"),
-        pytest.param(Fault.NO_VERSIONS, ["versioning"], "versions", id="no versions"),
-        pytest.param(Fault.DELETES, ["delete"], "delete under hold", id="deletes"),
-        pytest.param(Fault.SKEWED, ["none"], "clock", id="another time"),
-        pytest.param(Fault.ANYBODY, [], "read without credentials", id="open to all"),
-        pytest.param(Fault.ANYBODY, [], "read with a wrong secret", id="any secret"),
-        pytest.param(Fault.FAILS, ["delete"], "delete under hold", id="fails where it must refuse"),
+        pytest.param(
+            Fault.ANY_DATE,
+            ["lock"],
+            {"shorten the lock", "weaken it to GOVERNANCE", "clear the lock", "lock until a past date"},
+            id="takes any date",
+        ),
+        pytest.param(Fault.NO_LOCK, ["lock"], {"lock in COMPLIANCE"}, id="drops locks"),
+        pytest.param(Fault.OTHER_DATE, ["lock"], {"lock in COMPLIANCE"}, id="another date"),
+        pytest.param(Fault.NO_LOCK, ["put"], {"put under hold"}, id="drops holds"),
+        pytest.param(Fault.NO_LOCK, ["object-lock"], {"Object Lock"}, id="no Object Lock"),
+        pytest.param(Fault.NO_VERSIONS, ["versioning"], {"versions"}, id="no versions"),
+        pytest.param(Fault.DELETES, ["delete"], {"delete under hold"}, id="deletes"),
+        pytest.param(Fault.SKEWED, ["none"], {"clock"}, id="another time"),
+        pytest.param(Fault.ANYBODY, [], {"read without credentials", "read with a wrong secret"}, id="open to all"),
+        pytest.param(Fault.FAILS, ["delete"], {"delete under hold"}, id="fails where it must refuse"),
     ],
 )
 def test_a_store_that_lets_pass_what_it_must_refuse_is_not_worm(
-    store: S3ObjectStore, simulator: Simulator, fault: Fault, operations: list[str], failing: str
+    store: S3ObjectStore, simulator: Simulator, fault: Fault, operations: list[str], failing: set[str]
 ) -> None:
     simulator.fails(fault, *operations)
 
     rows = store.probe()
 
-    assert failing in [row.name for row in rows if row.is_needed and not row.is_ok]
+    assert failing <= {row.name for row in rows if row.is_needed and not row.is_ok}
     assert not store.is_worm
 
 

@@ -4,7 +4,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
-from errno import EDQUOT, EIO, ENOSPC
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from http import HTTPStatus
 from types import ModuleType
 
@@ -73,6 +73,9 @@ NEVER_REACHES_HTTP = {
     "infra.settings.SettingsError": "the command line says it",
     "infra.version_journal.BrokenJournalError": "the directory store raises its own error from it",
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
+    "recordings.file_intake.FileRefusedError": "becomes a row of refused.csv or a reason in the quarantine",
+    "recordings.file_lists.UnreadableFileListError": "the command line says it",
+    "recordings.spool_moves.MoveError": "the log says it; the pair stays in the spool",
     "recordings.staging.NoRegularFileError": "the command line and the spool say it",
     "services.attesting.AttesterSettingsError": "the command line says it",
     "services.ledger_spans.LedgerEdgeError": "becomes an InputError; the command line says it",
@@ -248,7 +251,7 @@ def test_what_counts_as_away(error: Exception, away: bool) -> None:
     assert is_database_away(error) is away
 
 
-@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EIO, 500)])
+@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EFBIG, 503), (EIO, 500)])
 def test_a_full_disk_is_no_fault_of_the_product(number: int, status: int) -> None:
     app = FastAPI()
     install_problem_handlers(app, methods_at=lambda _path: ())

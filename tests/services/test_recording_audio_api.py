@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from infra.embedded_postgres import EmbeddedPostgres
 from infra.object_store import Content, NoSuchVersionError, ObjectStoreError
 from recordings.stored_audio import PIECE_BYTES
 from recordings.tables import recording_accesses, recording_copies, recordings
+from services.edge import MOST_AT_ONCE
 from tests.conftest import NOON, SettableClock
 from tests.recordings.audio_files import tone, write
 from tests.recordings.desk import METADATA, sha256_of, stereo, without
 from tests.services.shared_app import SharedApp, shared_app
+from tests.services.stalled_listeners import status_beside_stalled
 
 CLOCK = SettableClock(NOON)
 
@@ -333,3 +336,12 @@ def test_who_may_not_listen_is_403(shared: SharedApp, recording_id: str, role: s
 
     assert listen(client, recording_id).status_code == 403
     assert client.head(f"/v1/recordings/{recording_id}/audio?purpose=claim").status_code == 403
+
+
+def test_listeners_that_do_not_listen_keep_nobody_waiting(shared: SharedApp, tmp_path: Path) -> None:
+    recording_id = stored(shared, stereo(tmp_path / "long.wav", seconds=160))
+    path = f"/v1/recordings/{recording_id}/audio"
+    ask = partial(status_beside_stalled, shared.app, shared.tokens["officer"], path, listeners=MOST_AT_ONCE + 4)
+
+    assert shared.running.portal is not None
+    assert shared.running.portal.call(ask) == (0, 200)

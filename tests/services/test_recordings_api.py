@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,24 @@ def test_an_unknown_recording_is_404(shared: SharedApp) -> None:
 
     for suffix in ("", "/audio?purpose=claim", "/peaks", "/accesses"):
         assert officer.get(path + suffix).status_code == 404
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Let no file of this process grow beyond a megabyte, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_503_and_leaves_nothing(
+    shared: SharedApp, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    content = stereo(tmp_path / "long.wav", seconds=160).read_bytes()
+    request.getfixturevalue("no_room")
+
+    refused = send(shared, content)
+
+    assert refused.status_code == 503
+    assert (listed(shared.client("officer")), staged(shared)) == ([], [])

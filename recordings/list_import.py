@@ -1,0 +1,116 @@
+"""Import of listed files: many at a time, each taken in or refused by itself, safe to repeat."""
+
+import csv
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from compliance.number_lists import neutralise
+from recordings.file_intake import FileIntake, FileRefusedError, take_file
+from recordings.file_lists import ListedFile, read_file_list
+from recordings.metadata import Fault, read_cells
+
+REFUSED_FILE = "refused.csv"
+_WAITING_PER_WORKER = 4
+
+Show = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListImport:
+    """What is to be imported: the files that `listed` names below `directory`, of these only `only` if it is given.
+
+    Refused rows go to `refused` with their reasons.
+    """
+
+    intake: FileIntake
+    directory: Path
+    listed: Path
+    refused: Path
+    only: Path | None = None
+    workers: int = 16
+
+
+@dataclass(slots=True)
+class Totals:
+    """stored + known + refused = rows."""
+
+    rows: int = 0
+    stored: int = 0
+    known: int = 0
+    refused: int = 0
+
+
+class _Refusal(NamedTuple):
+    row: ListedFile
+    reason: str
+    message: str
+
+
+def run_list_import(wanted: ListImport, *, show: Show) -> Totals:
+    """Import, and return how many rows came to what; `show` is told how far it is.
+
+    Raises:
+        UnreadableFileListError: the list cannot be read; rows before the fault are imported.
+        ObjectStoreError: the store cannot keep more now; import again later.
+    """
+    total = sum(1 for _ in _rows(wanted))
+    totals = Totals()
+    with wanted.refused.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["line", "file", "reason", "message"])
+        for found in _taken(wanted):
+            totals.rows += 1
+            if isinstance(found, _Refusal):
+                totals.refused += 1
+                writer.writerow([found.row.line, neutralise(found.row.file), found.reason, found.message])
+            elif found:
+                totals.stored += 1
+            else:
+                totals.known += 1
+            show(totals.rows, total)
+    return totals
+
+
+def _rows(wanted: ListImport) -> Iterator[ListedFile]:
+    for row in read_file_list(wanted.listed):
+        if wanted.only is None or row.fault is not None or (wanted.directory / row.file).resolve() == wanted.only:
+            yield row
+
+
+def _taken(wanted: ListImport) -> Iterator[_Refusal | bool]:
+    """Yield what became of each row as it is done: a refusal, or whether it was new. A fault of a worker ends all."""
+    with ThreadPoolExecutor(wanted.workers, "import") as pool:
+        running: set[Future[_Refusal | bool]] = set()
+        try:
+            for row in _rows(wanted):
+                running.add(pool.submit(partial(_take, wanted, row)))
+                if len(running) >= wanted.workers * _WAITING_PER_WORKER:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (one.result() for one in done)
+            for one in running:
+                yield one.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _take(wanted: ListImport, row: ListedFile) -> _Refusal | bool:
+    if row.fault is not None:
+        return _Refusal(row, "row", row.fault)
+    try:
+        path = _below(wanted.directory, row.file)
+        registered = take_file(wanted.intake, path, lambda now: read_cells(row.cells, now=now), follow_links=True)
+    except FileRefusedError as error:
+        return _Refusal(row, error.reason, str(error))
+    return registered.is_new
+
+
+def _below(directory: Path, file: str) -> Path:
+    """Return where a listed file lies; a list does not reach out of its directory."""
+    path = directory if "\0" in file else (directory / file).resolve()
+    if path == directory or not path.is_relative_to(directory.resolve()):
+        raise FileRefusedError("outside", [Fault("file", "lies outside the directory that is imported")])
+    return path

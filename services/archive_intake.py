@@ -1,0 +1,89 @@
+"""What the worker does for the intake: takes in what lies in the spool, links what arrived, clears the staging away."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from infra.clock import Clock, utc_now
+from infra.logs import logger
+from infra.object_store import ObjectStoreError
+from infra.settings import Settings
+from recordings.file_intake import FileIntake
+from recordings.links import link_arrived, tell_unlinked
+from recordings.places import Places
+from recordings.spool import SOURCE, Spool
+from recordings.staging import remove_left_behind
+from services.archive_places import open_places
+
+LOOK_INTO_SPOOL = "telesales.look_into_spool"
+LOOK_EVERY_SECONDS = 10.0
+LINK_RECORDINGS = "telesales.link_recordings"
+LINK_EVERY_SECONDS = 60.0
+
+_MOST_PAIRS = 50
+"""So many at a look: other tasks have their turn, and the next look comes in seconds."""
+
+_STAGED_KEPT_FOR = timedelta(days=1)
+_PERSON = "spool"
+_ONE_LOOKS_AT_A_TIME = 7_346_207
+_TRY = text("SELECT pg_try_advisory_lock(:lock)")
+_GIVE = text("SELECT pg_advisory_unlock(:lock)")
+
+log = logger(__name__)
+
+
+def open_spool(settings: Settings, engine: Engine, clock: Clock) -> Spool | None:
+    """Return the spool that the settings name, None without one."""
+    if settings.spool_dir is None:
+        return None
+    intake = FileIntake(engine, open_places(settings, clock=clock), clock, SOURCE, _PERSON)
+    return Spool(settings.spool_dir, intake, files_clock=utc_now)
+
+
+def look_into_spool(spool: Spool) -> None:
+    """Take in what is ready. What stands in the way is logged, and what is left waits for the next look."""
+    try:
+        with _alone(spool.intake.engine) as is_alone:
+            if not is_alone:
+                return
+            found = spool.look(most=_MOST_PAIRS)
+    except (SQLAlchemyError, ObjectStoreError) as error:
+        log.warning("spool_waits", error=type(error).__name__)
+        return
+    except OSError as error:
+        log.error("spool_unusable", error=type(error).__name__, reason=error.strerror)  # noqa: TRY400 - says all
+        return
+    if found.taken or found.refused:
+        log.info("spool_taken", **found._asdict())
+    if found.refused or found.unpaired or found.stuck:
+        log.warning("spool_needs_care", refused=found.refused, unpaired=found.unpaired, stuck=found.stuck)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[bool]:
+    """Say whether no other worker looks into the spool; if so none does until the end. No transaction is open."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        is_alone: bool = connection.execute(_TRY, {"lock": _ONE_LOOKS_AT_A_TIME}).scalar_one()
+        try:
+            yield is_alone
+        finally:
+            if is_alone:
+                connection.execute(_GIVE, {"lock": _ONE_LOOKS_AT_A_TIME})
+
+
+def link_recordings(engine: Engine, places: Places, clock: Clock) -> None:
+    """Link recordings to what arrived after them, open incidents where it did not, and clear the staging away."""
+    try:
+        with engine.begin() as connection:
+            linked = link_arrived(connection, now=clock())
+        with engine.begin() as connection:
+            told = tell_unlinked(connection, now=clock())
+    except SQLAlchemyError as error:
+        log.warning("recordings_not_linked", error=type(error).__name__)
+        return
+    if linked or told:
+        log.info("recordings_linked", linked=len(linked), unlinked=told)
+    remove_left_behind(places.staging, changed_before=utc_now() - _STAGED_KEPT_FOR)
