@@ -14,6 +14,11 @@ class NotWormError(RuntimeError):
     """A store that must itself refuse to shorten and delete does not; the message says what it let pass."""
 
 
+def is_bucket(url: str | None) -> bool:
+    """Say whether a setting names a bucket, and no directory."""
+    return url is not None and url.startswith(SCHEME)
+
+
 def open_object_store(url: str | None, *, default: Path, clock: Clock) -> ProbedStore:
     """Return the store that `url` names: a path, file:///PATH or s3://…; None: the directory `default`.
 
@@ -22,7 +27,7 @@ def open_object_store(url: str | None, *, default: Path, clock: Clock) -> Probed
     Raises:
         S3PlaceError: an s3:// URL that names no bucket.
     """
-    if url is not None and url.startswith(SCHEME):
+    if url is not None and is_bucket(url):
         # boto3 takes a third of a second and 40 MB, which a process without a bucket need not spend.
         from infra.s3_object_store import S3ObjectStore  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from infra.object_store import ObjectStore
+from infra.object_store import ObjectStore, ProbedStore
 from recordings.copy_rows import CopyName
 
 
@@ -13,8 +13,8 @@ from recordings.copy_rows import CopyName
 class Places:
     """The two stores lie on different media (art. 35); `staging` is on a disk of this machine."""
 
-    first: ObjectStore
-    second: ObjectStore
+    first: ProbedStore
+    second: ProbedStore
     staging: Path
     period: timedelta = timedelta(days=90)
     """Every copy is hashed again within it."""

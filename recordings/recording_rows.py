@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 
 from compliance.sale_tables import sale_calls
 from compliance.shanghai import midnight
@@ -110,8 +110,11 @@ def list_recordings(
 def _conditions(wanted: RecordingFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.policy_no is not None:
-        calls = select(sale_calls.c.call_id).where(sale_calls.c.policy_no == wanted.policy_no)
-        found.append(or_(_columns.policy_no == wanted.policy_no, _columns.call_id.in_(calls)))
+        # An array, which is known before the rows are looked at: with a subquery the planner reads them all.
+        calls = func.array(
+            select(sale_calls.c.call_id).where(sale_calls.c.policy_no == wanted.policy_no).scalar_subquery()
+        )
+        found.append(or_(_columns.policy_no == wanted.policy_no, _columns.call_id == func.any(calls)))
     if wanted.phone_e164 is not None:
         found.append(_columns.phone_digits == int(wanted.phone_e164))
     if wanted.agent_id is not None:

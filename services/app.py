@@ -23,6 +23,7 @@ from infra.database import ANSWER_WITHIN_MS, make_engine
 from infra.garbage import spare_the_collector
 from infra.ids import new_id
 from infra.logs import logger
+from infra.object_stores import is_bucket
 from infra.settings import Settings
 from services.api import health
 from services.approval_actions import raise_retention
@@ -40,6 +41,7 @@ from services.problems import install_problem_handlers
 from services.routes import ROUTERS, methods_at
 from services.sealing import LedgerMeters, StartComparison, open_ledger
 from services.state import AppState
+from services.store_probe import StartProbe
 from services.token_cache import TokenCache
 
 log = logger(__name__)
@@ -121,9 +123,13 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
         state.check_queue.start()
         comparison = StartComparison(state.ledger)
         await to_thread.run_sync(comparison.start)
+        probe = StartProbe(state.places.first)
+        if is_bucket(settings.recordings_url):  # of a directory it is known what it cannot refuse
+            probe.start()
         log.info("serving", host=settings.host, port=settings.port)
         yield
         await to_thread.run_sync(comparison.stop)
+        await to_thread.run_sync(probe.stop)
         state.check_queue.stop()
         state.places.close()
         state.engine.dispose()

@@ -1,4 +1,4 @@
-"""The files beside the demo: tokens and logins, a check and a lead list to try. Written whole or not at all."""
+"""The files beside the demo: tokens and logins, a check, a lead list, a recording. Written whole or not at all."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from services.demo.chance import Chance
 from services.demo.facts import Desk, demo_facts
 from services.demo.phone_plan import NumberUse, mobile_digits
+from services.demo.recording_file import demo_recording
 from services.tokens import Role, create_token
 
 OWNERS = {
@@ -31,6 +32,8 @@ CHECK_FILE = "demo-check.json"
 AGENCY_CHECK_FILE = "demo-check-agency.json"
 LIST_FILE = "demo-list.csv"
 OPTIONS_FILE = "demo-options.txt"
+CALL_FILE = "demo-call.wav"
+RECORDING_FILE = "demo-recording.json"
 
 _TOKEN_LIFE = timedelta(days=365)
 _FOR_THE_OWNER_ALONE = 0o600
@@ -58,6 +61,9 @@ def write_files(connection: Connection, chance: Chance, data_dir: Path, *, now: 
     _write(data_dir / AGENCY_CHECK_FILE, _check(facts.agency, facts.callee))
     _write(data_dir / OPTIONS_FILE, _options(facts.own).encode())
     _write(data_dir / LIST_FILE, lead_list().encode("gb18030"))
+    recording = demo_recording(connection)
+    _write(data_dir / CALL_FILE, recording.wav)
+    _write(data_dir / RECORDING_FILE, _json(recording.metadata))
 
 
 def _json(value: object) -> bytes:
