@@ -28,6 +28,7 @@ BENCHMARKS = {
     "scrub": "tests.benchmarks.scrubs",
     "ledger-costs": "tests.benchmarks.ledger_costs",
     "ledger-work": "tests.benchmarks.ledger_work",
+    "recording-intake": "tests.benchmarks.recording_intake",
     "recording-search": "tests.benchmarks.recording_search",
     "audio": "tests.benchmarks.audio",
     "import": "tests.benchmarks.imports",

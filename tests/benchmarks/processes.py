@@ -5,12 +5,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.settings import child_environment
 from tests.benchmarks.ground import Database, Ground
 from tests.benchmarks.servers import PATH
 
@@ -23,13 +24,14 @@ class ProgramFailedError(RuntimeError):
 
 
 @contextmanager
-def running_server(ground: Ground, kind: str, database: Database) -> Iterator[str]:
+def running_server(ground: Ground, kind: str, database: Database, **environment: str) -> Iterator[str]:
     """Run a server of `servers.KINDS` on `database`; give the address of single checks."""
     port = _free_port()
     log = ground.work / f"{kind}-{database.entries}.log"
     arguments = ["tests.benchmarks.servers", kind, str(port), database.url, str(ground.work)]
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=output, stderr=output)
+        command = [sys.executable, "-m", *arguments]
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=child_environment(**environment))
         try:
             _wait_until_it_listens(process, port, log)
             yield f"http://127.0.0.1:{port}{PATH}"
@@ -113,6 +115,13 @@ def result_of(process: "subprocess.Popen[str]") -> dict[str, Any]:
 def run_program(*arguments: str) -> dict[str, Any]:
     """Run `python -m ARGUMENTS` to its end."""
     return result_of(start_program(*arguments))
+
+
+def run_with(environment: Mapping[str, str], *command: str) -> dict[str, Any]:
+    """Run any program that prints a line of JSON to its end, with these variables beside those of this process."""
+    pipe = subprocess.PIPE
+    given = child_environment(**environment)
+    return result_of(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=given))
 
 
 def run_command(*command: str) -> dict[str, Any]:
