@@ -1,5 +1,6 @@
 """Recordings made for the tests, in every format that telephone recorders write, with libsndfile."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def tone(seconds: float, *, rate: int = 8000, channels: int = 1) -> Sound:
 
 def silence(seconds: float, *, rate: int = 8000, channels: int = 1) -> Sound:
     return np.zeros((round(seconds * rate), channels))
+
+
+def tone_file(*, seconds: float) -> bytes:
+    """Return a call with a tone in its one channel, in the A-law of a telephone."""
+    written = io.BytesIO()
+    soundfile.write(written, tone(seconds), 8000, format="WAV", subtype="ALAW")
+    return written.getvalue()
 
 
 def write(path: Path, sound: Sound, name: str, *, rate: int = 8000) -> Path:

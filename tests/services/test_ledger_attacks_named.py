@@ -194,11 +194,20 @@ def test_a_row_whose_key_is_a_number_is_named_without_it(
     assert its[0] not in str(live.problems) + str(bundle.problems) or table == "register_rows"
 
 
+OTHER_VALUES = {
+    "last_used_at": "now()",
+    "verified_at": "now()",
+    "verify_after": "now()",
+    "is_lock_due": "true",
+    "is_unlinked": "true",
+    "position": "DEFAULT",
+}
+
+
 @pytest.mark.parametrize("column", NOT_COVERED_COLUMNS)
 def test_a_column_that_is_not_covered_may_be_edited(firm: Firm, column: str) -> None:
     table, _, name = column.partition(".")
-    value = "now()" if name == "last_used_at" else "1"
-    firm.edit(f"UPDATE {table} SET {name} = {value}")  # noqa: S608 - our names
+    firm.edit(f"UPDATE {table} SET {name} = {OTHER_VALUES.get(name, 1)}")  # noqa: S608 - our names
 
     assert told(firm.verified()) == []
 
