@@ -166,6 +166,12 @@ _TAKE = text("SELECT pg_try_advisory_lock(:hand)")
 _GIVE = text("SELECT pg_advisory_unlock(:hand)")
 
 
+def hand_of(recording_id: UUID) -> int:
+    """Return the key of the advisory lock that `hand_on` holds."""
+    name = hashlib.blake2b(b"recording copies" + recording_id.bytes, digest_size=8).digest()
+    return int.from_bytes(name, signed=True)
+
+
 @contextmanager
 def hand_on(engine: Engine, recording_id: UUID) -> Iterator[None]:
     """Be the only one to work on the copies of a recording; held by a connection and no transaction.
@@ -173,8 +179,7 @@ def hand_on(engine: Engine, recording_id: UUID) -> Iterator[None]:
     Raises:
         CopiesInHandError: another process does.
     """
-    name = hashlib.blake2b(b"recording copies" + recording_id.bytes, digest_size=8).digest()
-    hand = {"hand": int.from_bytes(name, signed=True)}
+    hand = {"hand": hand_of(recording_id)}
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.execute(_TAKE, hand).scalar_one():
             raise CopiesInHandError(

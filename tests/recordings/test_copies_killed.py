@@ -4,10 +4,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from recordings.copies import restore_waiting
+from recordings.copy_rows import hand_of
 from recordings.fixity import verify_recording
 from tests.recordings.kept_copies import TwoCopies
 
@@ -16,11 +19,15 @@ STEPS = 12
 """More than either work takes: the last ones end by themselves."""
 
 
-def run_and_kill(archive: TwoCopies, database: str, what: str, last: int, recording_id: object) -> int:
+def run_and_kill(archive: TwoCopies, database: str, what: str, last: int, recording_id: UUID) -> int:
+    """Return how the process ended, once its server process is gone, too: that one holds its lock a moment longer."""
     given = [database, str(archive.directory), what, str(last), str(recording_id)]
-    return subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "tests.recordings.keep_until_killed", *given], cwd=PROJECT, check=False
     ).returncode
+    with archive.engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:hand)"), {"hand": hand_of(recording_id)})
+    return ended
 
 
 @pytest.mark.slow
