@@ -24,7 +24,8 @@ class StandingHold(BaseModel):
 class RetentionAnswer(BaseModel):
     """`keep_through` is inclusive; null while no date applies. `expired` may be disposed of, and never goes by itself.
 
-    `basis` says what decides: known sales, a policy that nobody registered yet, or the company's own term.
+    `basis` says what decides: known sales, a policy that nobody registered yet, or the company's own term. `why` says
+    it all in words.
     """
 
     state: RetentionState
@@ -34,8 +35,8 @@ class RetentionAnswer(BaseModel):
     basis: RetentionBasis
     article: str
     holds: list[StandingHold]
-    why: list[str]
-    why_zh: list[str]
+    why: str
+    why_zh: str
 
 
 def retention_answer(standing: Standing, holds: Sequence[Hold]) -> dict[str, object]:
@@ -57,6 +58,6 @@ def retention_answer(standing: Standing, holds: Sequence[Hold]) -> dict[str, obj
             }
             for one in holds
         ],
-        "why": [sentence.english for sentence in standing.why],
-        "why_zh": [sentence.chinese for sentence in standing.why],
+        "why": " ".join(sentence.english for sentence in standing.why),
+        "why_zh": "".join(sentence.chinese for sentence in standing.why),
     }

@@ -50,6 +50,15 @@ def test_one_officer_asks_another_approves_and_the_certificate_stays(client_for:
     assert officer.get("/v1/disposals/due").json()["items"] == []
 
 
+def test_what_is_due_is_shown_with_the_retention_of_its_recording(client_for: ClientFor, expired: UUID) -> None:
+    officer = client_for("officer")
+
+    [listed] = officer.get("/v1/disposals/due").json()["items"]
+
+    assert listed["retention"] == officer.get(f"/v1/recordings/{expired}").json()["retention"]
+    assert "may be disposed of, if two officers agree" in listed["retention"]["why"]
+
+
 def test_what_may_not_go_is_answered_with_each_one_and_why(
     client_for: ClientFor, engine: Engine, expired: UUID
 ) -> None:
