@@ -16,6 +16,7 @@ from compliance.register_book import Book
 from compliance.sale_rows import NewSale, StoredSale
 from compliance.sales import Registered, register_sale
 from compliance.working_days import Calendar
+from recordings.disposals import tell_disposed
 from recordings.retention import refresh_sale, shorten_sale
 from recordings.retention_rules import EarlierEnd
 
@@ -28,10 +29,11 @@ def archive_follows(connection: Connection, policy_no: str, *, now: datetime) ->
 def register(
     connection: Connection, sale: NewSale, *, book: Book, calendar: Calendar, person: str, now: datetime
 ) -> Registered:
-    """Register a sale; recordings that came before it now belong to it."""
+    """Register a sale; recordings that came before it now belong to it, and those that are gone by then are told."""
     registered = register_sale(connection, sale, book=book, calendar=calendar, person=person, now=now)
     if registered.is_new:
         archive_follows(connection, sale.policy_no, now=now)
+        tell_disposed(connection, sale.policy_no, person=person, now=now)
     return registered
 
 
