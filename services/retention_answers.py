@@ -10,6 +10,8 @@ from compliance.shanghai import SHANGHAI
 from recordings.holds import Hold
 from recordings.retention import Standing
 from recordings.retention_rules import RetentionBasis, RetentionState
+from services.shown_numbers import shown_words
+from services.tokens import Actor
 
 _ARTICLE = "35"
 
@@ -39,8 +41,8 @@ class RetentionAnswer(BaseModel):
     why_zh: str
 
 
-def retention_answer(standing: Standing, holds: Sequence[Hold]) -> dict[str, object]:
-    """Return what a RetentionAnswer says; `holds` are those that stand."""
+def retention_answer(standing: Standing, holds: Sequence[Hold], *, actor: Actor) -> dict[str, object]:
+    """Return what a RetentionAnswer says to `actor`; `holds` are those that stand."""
     retention = standing.retention
     return {
         "state": retention.state,
@@ -52,8 +54,8 @@ def retention_answer(standing: Standing, holds: Sequence[Hold]) -> dict[str, obj
         "holds": [
             {
                 "hold_id": str(one.hold_id),
-                "reason": one.reason,
-                "case": one.case,
+                "reason": shown_words(one.reason, actor=actor),
+                "case": None if one.case is None else shown_words(one.case, actor=actor),
                 "placed_at": one.placed_at.astimezone(SHANGHAI),
             }
             for one in holds

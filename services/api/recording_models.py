@@ -106,12 +106,12 @@ def found_audio(one: Recording) -> dict[str, object]:
 
 
 def retention_answers(
-    connection: Connection, recording_ids: Collection[UUID], *, now: datetime
+    connection: Connection, recording_ids: Collection[UUID], *, actor: Actor, now: datetime
 ) -> dict[UUID, dict[str, object]]:
     """Return how each recording stands, with its holds."""
     standing = read_retention(connection, recording_ids, policy=policy_in_force(connection, now=now), now=now)
     holds = standing_holds(connection, recording_ids)
-    return {one: retention_answer(found, holds.get(one, ())) for one, found in standing.items()}
+    return {one: retention_answer(found, holds.get(one, ()), actor=actor) for one, found in standing.items()}
 
 
 def recording_answer(one: Recording, retention: dict[str, object], *, actor: Actor) -> dict[str, object]:

@@ -35,6 +35,7 @@ from services.fields import NO_NUL, Body, Day, Identifier, Instant, LongText, Pe
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
+from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/sales", tags=["Sales"], route_class=CreatingRoute)
@@ -318,7 +319,7 @@ def _answers(
         {
             **_answer(sale, calendar=calendar, actor=actor, today=shanghai_day(now)),
             "call_ids": calls.get(sale.policy_no, []),
-            "termination": _termination(sale, events.get(sale.policy_no, ())),
+            "termination": _termination(sale, events.get(sale.policy_no, ()), actor),
         }
         for sale in found
     ]
@@ -341,7 +342,6 @@ _AS_STORED = (
     "inspect_before_basis",
     "retention_class",
     "deliver_by",
-    "delivery_notice",
     "findings",
 )
 _AS_SENT = ("confirmation", "applicant_is_insured", "medical_exam")
@@ -349,6 +349,7 @@ _AS_SENT = ("confirmation", "applicant_is_insured", "medical_exam")
 
 def _answer(sale: StoredSale, *, calendar: Calendar, actor: Actor, today: date) -> dict[str, object]:
     terms = sale.terms()
+    notice = sale.delivery_notice
     birth_date = sale.content["applicant_birth_date"] if actor.role in _SEES_BIRTH_DATES else None
     return {
         **{name: getattr(sale, name) for name in _AS_STORED},
@@ -362,6 +363,7 @@ def _answer(sale: StoredSale, *, calendar: Calendar, actor: Actor, today: date) 
             "ends_on": cooling_off_end(terms),
             "right_through": sale.right_through,
         },
+        "delivery_notice": notice and {**notice, "reason": shown_words(notice["reason"], actor=actor)},
         "delivery": delivery_of(sale, calendar=calendar, today=today)._asdict(),
         "voice_confirmation_allowed": sale.is_voice_confirmable,
         "recorded_at": sale.recorded_at.astimezone(SHANGHAI),
@@ -369,7 +371,7 @@ def _answer(sale: StoredSale, *, calendar: Calendar, actor: Actor, today: date) 
     }
 
 
-def _termination(sale: StoredSale, events: Sequence[SaleEvent]) -> dict[str, object]:
+def _termination(sale: StoredSale, events: Sequence[SaleEvent], actor: Actor) -> dict[str, object]:
     days = {"terminated": "ended_on", "reinstated": "reinstated_on"}
     return {
         "ended_on": sale.ended_on,
@@ -377,7 +379,7 @@ def _termination(sale: StoredSale, events: Sequence[SaleEvent]) -> dict[str, obj
             {
                 "kind": event.kind,
                 "on": event.details[days[event.kind]],
-                "reason": event.details["reason"],
+                "reason": shown_words(event.details["reason"], actor=actor),
                 "actor": event.details.get("requested_by", event.actor),
                 "approved_by": event.details.get("approved_by"),
                 "recorded_at": event.recorded_at.astimezone(SHANGHAI),

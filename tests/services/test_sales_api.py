@@ -291,6 +291,22 @@ def test_birth_dates_are_shown_to_those_who_register_sales_alone(officer: TestCl
     assert shown == {"officer": "1986-05-10", "admin": "1986-05-10", "inspector": None, "auditor": None}
 
 
+def test_a_number_in_words_is_whole_for_officers_alone(officer: TestClient, client_for: ClientFor) -> None:
+    registered(officer)
+    notice = {"notified_on": "2026-11-11", "reason": "told at 13800138000"}
+    officer.patch(f"{URL}/P-1", json={"delivery_notice": notice})
+    officer.post(f"{URL}/P-1/termination", json={**ENDED, "reason": "13800138000 called"})
+
+    shown = {role: client_for(role).get(f"{URL}/P-1").text for role in ("officer", "admin", "inspector", "auditor")}
+
+    assert {role: text.count("13800138000") for role, text in shown.items()} == {
+        "officer": 2,
+        "admin": 0,
+        "inspector": 0,
+        "auditor": 0,
+    }
+
+
 def test_a_key_gives_the_first_answer_again(officer: TestClient) -> None:
     headers = {"Idempotency-Key": "sale-1"}
     first = officer.post(URL, json=SALE, headers=headers)
