@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StrictBool, StringConstraints
 
 from compliance.approvals import request_approval
 from compliance.call_facts import CentreKind
@@ -79,9 +79,9 @@ class SaleBody(Body):
     receipt_confirmed_on: Day | None = None
     confirmation: Confirmation
     applicant_birth_date: Day | None = None
-    applicant_is_insured: bool | None = None
-    medical_exam: bool | None = None
-    gift: bool = False
+    applicant_is_insured: StrictBool | None = None
+    medical_exam: StrictBool | None = None
+    gift: StrictBool = False
 
     def sale(self) -> NewSale:
         return NewSale(**{**dict(self), "call_ids": tuple(self.call_ids)})

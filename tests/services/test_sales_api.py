@@ -187,6 +187,8 @@ ABSURD = {
     "too long a number": ({"policy_no": "P" * 65}, "policy_no", "at most 64"),
     "unknown field": ({"phone": "13800138000"}, "phone", "Extra inputs"),
     "no months": ({"declared_term_months": 0}, "declared_term_months", "greater than or equal to 1"),
+    "gift in words": ({"gift": "no"}, "gift", "valid boolean"),
+    "insured as a number": ({"applicant_is_insured": 1}, "applicant_is_insured", "valid boolean"),
     "negative cooling-off": ({"cooling_off_days": -1}, "cooling_off_days", "greater than or equal to 0"),
 }
 
