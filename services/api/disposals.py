@@ -25,7 +25,7 @@ from recordings.disposals import (
 )
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
-from services.fields import Body, LongText, Pending
+from services.fields import Body, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, make_cursor, read_cursor
 from services.problems import input_error
@@ -45,7 +45,7 @@ class DisposalBody(Body):
     """Which recordings are to go, and why now."""
 
     recording_ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST_AT_ONCE)]
-    reason: Annotated[LongText, Field(min_length=1)]
+    reason: Reason
 
 
 class Statute(BaseModel):

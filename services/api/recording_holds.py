@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from compliance.approvals import request_approval
 from compliance.shanghai import SHANGHAI
@@ -14,7 +14,7 @@ from infra.ids import new_id
 from recordings.holds import HOLD_RELEASE, Hold, list_holds, place_hold, release_payload
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
-from services.fields import Body, LongText, Name, Pending
+from services.fields import Body, Name, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
@@ -23,7 +23,6 @@ router = APIRouter(prefix="/v1/recordings", tags=["Recordings"], route_class=Cre
 
 Officer = Annotated[Actor, Depends(requires(Role.OFFICER))]
 Reader = Annotated[Actor, Depends(requires(Role.INSPECTOR, Role.OFFICER, Role.AUDITOR))]
-Reason = Annotated[LongText, Field(min_length=1)]
 
 
 class HoldBody(Body):

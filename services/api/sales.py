@@ -31,7 +31,7 @@ from infra.ids import new_id
 from services import sales_service
 from services.api.registers import json_response, position_of
 from services.dependencies import Now, State, Transaction, requires
-from services.fields import NO_NUL, Body, Day, Identifier, Instant, LongText, Pending
+from services.fields import NO_NUL, Body, Day, Identifier, Instant, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
@@ -58,7 +58,6 @@ def _printable(policy_no: str) -> str:
 
 PolicyNo = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)]
 PolicyNoOfPath = Annotated[str, Path(min_length=1, max_length=100, pattern=NO_NUL)]
-Reason = Annotated[LongText, Field(min_length=1)]
 
 
 class SaleBody(Body):

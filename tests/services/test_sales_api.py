@@ -233,6 +233,16 @@ def test_a_change_that_cannot_be_changes_nothing(officer: TestClient, change: di
     assert officer.get(f"{URL}/P-1").json() == sale
 
 
+@pytest.mark.parametrize("reason", ["", " ", "\t\n", "\u3000", "a\0"])
+def test_an_end_needs_a_reason_in_words(officer: TestClient, reason: str) -> None:
+    sale = registered(officer)
+
+    refused = officer.post(f"{URL}/P-1/termination", json={**ENDED, "reason": reason})
+
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, "reason")
+    assert officer.get(f"{URL}/P-1").json() == sale
+
+
 @pytest.mark.parametrize(("ended_on", "message"), [("2026-11-24", "after today"), ("2026-11-02", "before cover_start")])
 def test_an_end_in_the_future_or_before_the_cover_is_refused(officer: TestClient, ended_on: str, message: str) -> None:
     registered(officer)
