@@ -4,7 +4,6 @@ A request holds what to do as JSON. Deciding locks its row, so that of two appro
 out; what is done stands in the table of actions at the edge, since the actions belong to many packages.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from compliance.phone_numbers import masked, normalise
+from compliance.numbers_in_words import masked_words
 from compliance.tables import approvals
 
 
@@ -107,8 +106,6 @@ def list_requests(connection: Connection, *, state: str | None, before: UUID | N
 
 
 _PERSONAL = frozenset({"phone", "phones", "name", "birth_date", "callee", "caller"})
-_MAYBE_NUMBER = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32,}|\+?\d[\d ()-]{5,}\d")
-"""An id or a digest, which hold runs of digits too and are taken whole, or else what may be a number."""
 
 
 def shown_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,18 +116,13 @@ def shown_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(value: Any) -> Any:  # noqa: ANN401 - JSON
     match value:
         case str():
-            return _MAYBE_NUMBER.sub(_masked_number, value)
+            return masked_words(value)
         case dict():
             return shown_payload(value)
         case list():
             return [_shown(item) for item in value]
         case _:
             return value
-
-
-def _masked_number(match: re.Match[str]) -> str:
-    number = normalise(match[0])
-    return match[0] if number is None else masked(number.e164)
 
 
 def _request(row: Row[*tuple[Any, ...]]) -> Request:

@@ -70,11 +70,14 @@ def shorten_termination(
         TerminationChangedError: its end is no longer the one that the request was to replace.
     """
     sale = read_sale(connection, payload["policy_no"], lock=True)
-    if sale.ended_on is None or sale.ended_on.isoformat() != payload["replaces"]:
+    ended_on, reinstated_on = date.fromisoformat(payload["ended_on"]), _reinstated_on(connection, sale)
+    is_same_end = sale.ended_on is not None and sale.ended_on.isoformat() == payload["replaces"]
+    # The same day may be the end again, of a contract that was reinstated and ended on it.
+    if not is_same_end or (reinstated_on is not None and ended_on < reinstated_on):
         msg = f"the end of contract {sale.policy_no} was changed after an earlier one was asked for; ask for it again"
         raise TerminationChangedError(msg)
     details = {name: payload[name] for name in ("reason", "requested_by")} | {"approved_by": person}
-    return _end(connection, sale, date.fromisoformat(payload["ended_on"]), details, person=person, now=now)
+    return _end(connection, sale, ended_on, details, person=person, now=now)
 
 
 def reinstate_sale(

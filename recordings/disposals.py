@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, text, tuple_, update
 
+from compliance.incidents import NewIncident, open_incidents
 from compliance.legal import in_force
 from compliance.policy import Policy
 from compliance.policy_store import policy_in_force
@@ -169,6 +170,37 @@ def dispose(connection: Connection, payload: dict[str, Any], *, person: str, now
     )
     _mark(connection, ids, disposal_id, person=person, now=now)
     return {"disposal_id": str(disposal_id), "certificate": certificate}
+
+
+def tell_disposed(connection: Connection, policy_no: str, *, person: str, now: datetime) -> int:
+    """Open an incident for each recording of a new sale that was disposed of before anyone knew of the sale.
+
+    It was kept as one without a sale; now the evidence of a contract is gone (art. 35). Returns how many.
+    """
+    rows = connection.execute(_DISPOSED_OF_SALE, {"policy_no": policy_no}).all()
+    found = [
+        NewIncident(
+            "missing_recording",
+            "35",
+            row.call_id,
+            {
+                "policy_no": policy_no,
+                "recording_id": str(row.recording_id),
+                "disposal_id": str(row.disposal_id),
+                "disposed_at": row.disposed_at.astimezone(SHANGHAI).isoformat(),
+            },
+        )
+        for row in rows
+    ]
+    open_incidents(connection, found, person=person, now=now)
+    return len(found)
+
+
+_DISPOSED_OF_SALE = text("""
+    SELECT r.recording_id, r.call_id, r.disposal_id, r.disposed_at FROM recordings r
+     WHERE r.disposed_at IS NOT NULL AND (r.policy_no = :policy_no OR r.call_id IN (
+             SELECT c.call_id FROM sale_calls c WHERE c.policy_no = :policy_no))
+     ORDER BY r.recording_id""")
 
 
 def read_disposal(connection: Connection, disposal_id: UUID) -> Disposal:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, Table, or_, select
 
+from compliance.numbers_in_words import masked_words
 from compliance.phone_numbers import masked
 from compliance.policy_store import policy_in_force
 from compliance.sale_tables import sales
@@ -40,6 +41,7 @@ _PIECE_BYTES = 1 << 20
 _ARTICLE = "35"
 _SUFFIXES = {"rf64": "wav", "raw": "bin"}
 _PHONES = ("phone_digits", "caller_digits", "callee_digits")
+_WORDS = ("reason", "case", "release_reason")
 _NOT_TOLD = frozenset({"content", "content_digest", "is_lock_due"})
 _RETENTION_KINDS = frozenset(
     {"held", "dated", "extended", "shortened", "released", "locked", "hold_placed", "hold_released", "disposed"}
@@ -83,7 +85,10 @@ def gather(
     own = connection.execute(select(recordings).where(recordings.c.recording_id == recording_id)).mappings().one()
     if own["disposal_id"] is not None:
         disposal = read_disposal(connection, own["disposal_id"])
-        found["certificate.json"] = _json({**disposal.certificate, "copies": [dict(one) for one in disposal.copies]})
+        reason = _words(disposal.reason, wish)
+        found["certificate.json"] = _json(
+            {**disposal.certificate, "reason": reason, "copies": [dict(one) for one in disposal.copies]}
+        )
     checkpoint, ledger = ledger_of(connection, _ledger_keys(kept, rows), _instants(own, rows))
     found["ledger.json"] = _json(ledger)
     if checkpoint is not None:
@@ -187,16 +192,22 @@ def _instants(own: RowMapping, rows: Mapping[str, Sequence[RowMapping]]) -> list
 
 
 def _shown(row: RowMapping, wish: Wish) -> dict[str, object]:
-    """Return a row with its numbers as they may be seen."""
+    """Return a row with its numbers, also those in words, as they may be seen."""
     found: dict[str, object] = {}
     for name, value in _plain(row).items():
-        if name not in _PHONES:
+        if name in _WORDS and isinstance(value, str):
+            found[name] = _words(value, wish)
+        elif name not in _PHONES:
             found[name] = value
         elif value is None:
             found[name.removesuffix("_digits")] = None
         else:
             found[name.removesuffix("_digits")] = f"+{value}" if wish.is_unmasked else masked(f"+{value}")
     return found
+
+
+def _words(words: str, wish: Wish) -> str:
+    return words if wish.is_unmasked else masked_words(words)
 
 
 def _plain(row: RowMapping) -> dict[str, object]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, exists, func, or_, select, update
 
 from compliance.incidents import NewIncident, open_incidents
-from compliance.policy_store import policy_in_force
+from compliance.policy_store import policy_for_blocks
 from compliance.sale_tables import sales
 from compliance.shanghai import SHANGHAI
 from compliance.tables import call_records
@@ -79,7 +79,7 @@ def link_arrived(connection: Connection, *, now: datetime) -> list[UUID]:
     if not ids:
         return []
     # Locks what the recordings name, then their rows, in the order that everybody keeps.
-    refresh(connection, ids, policy=policy_in_force(connection, now=now), now=now)
+    refresh(connection, ids, policy=policy_for_blocks(connection, now=now), now=now)
     names = ("recording_id", "call_id", "agent_id", "phone_digits", "direction")
     waiting = select(*(_columns[name] for name in names)).where(
         _columns.recording_id == func.any(list(ids)), _columns.is_unlinked

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_pass
 from sqlalchemy.engine import RowMapping
 
-from compliance.policy_store import policy_in_force
+from compliance.policy_store import policy_for_blocks
 from infra.ids import new_id
 from infra.object_store import StoredObject
 from recordings.audio import Audio
@@ -105,7 +105,7 @@ def register(connection: Connection, places: Places, prepared: Prepared, *, now:
         return _register_again(connection, places, prepared, now=now)
     recording_id: UUID = inserted
     _add_copies(connection, places, recording_id, prepared, now=now)
-    refresh(connection, [recording_id], policy=policy_in_force(connection, now=now), now=now)
+    refresh(connection, [recording_id], policy=policy_for_blocks(connection, now=now), now=now)
     warnings = _call_warnings(connection, metadata, call)
     details = {"source": arrival.source, "sha256": arrival.staged.sha256.hex(), "warnings": _codes(warnings)}
     add_event(connection, recording_id, "stored", details, person=arrival.person, now=now)
@@ -242,7 +242,7 @@ def _add_facts(connection: Connection, row: RowMapping, arrival: Arrival, *, now
         changed = update(recordings).where(_columns.recording_id == recording_id)
         connection.execute(changed.values(**added, is_unlinked=bool(unknown)))
     if "policy_no" in added:
-        refresh(connection, [recording_id], policy=policy_in_force(connection, now=now), now=now)
+        refresh(connection, [recording_id], policy=policy_for_blocks(connection, now=now), now=now)
     if added or other:
         details = {"added": sorted(added), "contradicted": sorted(other)}
         add_event(connection, recording_id, "repeated", details, person=arrival.person, now=now)

@@ -21,12 +21,12 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from compliance.block_entries import PersonKey, read_entry_ids, read_persons
 from compliance.do_not_call import PERMANENT, first_callable
-from compliance.policy import Policy
+from compliance.policy import Policy, RetentionYears
 from compliance.row_sets import add_rows
 from compliance.shanghai import shanghai_day
 from compliance.working_days import package_calendar
 from infra.ids import new_id
-from recordings.retention_rules import LinkedSale, Retention, RetentionFacts, decide, term_of
+from recordings.retention_rules import EarlierEnd, LinkedSale, Retention, RetentionFacts, decide, term_of
 from recordings.retention_words import Sentence, why
 from recordings.tables import recording_events
 
@@ -138,12 +138,14 @@ def refresh_sale(connection: Connection, policy_no: str, *, policy: Policy, now:
     return bring(connection, _recordings_of_sale(connection, policy_no), policy=policy, now=now)
 
 
-def shorten_sale(connection: Connection, policy_no: str, *, policy: Policy, now: datetime) -> list[UUID]:
+def shorten_sale(
+    connection: Connection, policy_no: str, *, earlier: EarlierEnd, policy: Policy, now: datetime
+) -> list[UUID]:
     """Bring all recordings of a sale to an earlier end that two officers agreed on; return those that changed.
 
     The one way in which a date moves earlier. What the stores have locked stays locked in them until its own date.
     """
-    return bring(connection, _recordings_of_sale(connection, policy_no), policy=policy, now=now, is_earlier_agreed=True)
+    return bring(connection, _recordings_of_sale(connection, policy_no), policy=policy, now=now, earlier=earlier)
 
 
 def read_retention(
@@ -183,7 +185,7 @@ def bring(
     *,
     policy: Policy,
     now: datetime,
-    is_earlier_agreed: bool = False,
+    earlier: EarlierEnd | None = None,
 ) -> list[UUID]:
     """Bring the rows of recordings, whose links the caller has locked, to what their facts demand."""
     rows = connection.execute(_LOCKED_ROWS, {"ids": sorted(recording_ids)}).all()
@@ -193,14 +195,18 @@ def bring(
     changes: list[tuple[UUID, _Stored, _Stored]] = []
     for row in standing:
         found = facts[row.recording_id]
-        if is_earlier_agreed and term_of(found, years, today=today).through is not None:
-            found = replace(found, given_through=None)
+        if earlier is not None and found.given_through is not None and not _is_running(found, years, today=today):
+            found = replace(found, given_through=earlier.moved(found.given_through))
         before = _Stored(row.is_held, row.retention_class, row.keep_through, row.retention_basis)
         after = _wanted(decide(found, years, today=today))
         if after != before:
             changes.append((row.recording_id, before, after))
     _write(connection, changes, policy_digest=policy.digest, now=now)
     return [recording_id for recording_id, _, _ in changes]
+
+
+def _is_running(facts: RetentionFacts, years: RetentionYears, *, today: date) -> bool:
+    return term_of(facts, years, today=today).through is None
 
 
 def _wanted(retention: Retention) -> _Stored:

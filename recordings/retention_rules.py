@@ -47,6 +47,23 @@ class LinkedSale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierEnd:
+    """The end of a contract that two officers moved earlier, from `replaced` to `ended_on`."""
+
+    replaced: date
+    ended_on: date
+
+    def moved(self, given_through: date) -> date:
+        """Return the date of a recording once the end has moved: by the same years from the new end.
+
+        They may be more than those of the policy in force, which a looser one takes from nobody. A date that is no
+        number of years from the replaced end came from elsewhere and stays.
+        """
+        years = given_through.year - self.replaced.year
+        return add_years(self.ended_on, years) if add_years(self.replaced, years) == given_through else given_through
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionFacts:
     """All that decides on one recording.
 

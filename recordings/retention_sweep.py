@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from compliance.policy import RetentionYears
-from compliance.policy_store import policy_for_blocks
+from compliance.policy_store import policy_by_digest, policy_for_blocks
 from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, note_progress, read_job
 from recordings.removal import find_unlocked
@@ -96,7 +96,8 @@ def order_raise(connection: Connection, *, policy_digest: str, actor: str, now: 
 def run_raise_job(running: RunningJob) -> JobResult:
     """Run the job that `order_raise` queued: a transaction for each chunk, each with how far the job is.
 
-    Dates follow the policy that is in force while it runs. Twice, or beside another, it does no harm.
+    Dates are raised to the policy that ordered it, also where a looser one has come into force since: what was kept
+    longer under it stays so. Twice, or beside another, it does no harm.
 
     Raises:
         LostJobError: another worker has taken the job over.
@@ -104,6 +105,7 @@ def run_raise_job(running: RunningJob) -> JobResult:
     standing = _standing_of(running.progress)
     with running.engine.begin() as connection:
         job = read_job(connection, running.job_id)
+        policy = policy_by_digest(connection, running.parameters["policy_digest"], used_at=running.clock())
         total = standing.seen + connection.execute(_COUNT_DATED, {"after": standing.after}).scalar_one()
     while True:
         now = running.clock()
@@ -112,7 +114,7 @@ def run_raise_job(running: RunningJob) -> JobResult:
             chunk = list(connection.execute(_NEXT_DATED, values).scalars())
             if not chunk:
                 return JobResult({"raised": standing.raised, **running.parameters})
-            raised = refresh(connection, chunk, policy=policy_for_blocks(connection, now=now), now=now)
+            raised = refresh(connection, chunk, policy=policy, now=now)
             standing = _Standing(chunk[-1], standing.seen + len(chunk), standing.raised + len(raised))
             done = standing.seen
             note_progress(connection, job, done=done, total=max(total, done), progress=standing.stored(), now=now)

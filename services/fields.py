@@ -71,6 +71,8 @@ CalleeText = Annotated[
     Field(description="A telephone number as people type or systems send it.", examples=["138 0013 8000"]),
 ]
 LongText = Annotated[str, StringConstraints(max_length=20_000, pattern=NO_NUL)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+"""Why somebody does what the record keeps: in words, not in blanks."""
 Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
 
 

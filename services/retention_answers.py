@@ -10,6 +10,8 @@ from compliance.shanghai import SHANGHAI
 from recordings.holds import Hold
 from recordings.retention import Standing
 from recordings.retention_rules import RetentionBasis, RetentionState
+from services.shown_numbers import shown_words
+from services.tokens import Actor
 
 _ARTICLE = "35"
 
@@ -24,7 +26,8 @@ class StandingHold(BaseModel):
 class RetentionAnswer(BaseModel):
     """`keep_through` is inclusive; null while no date applies. `expired` may be disposed of, and never goes by itself.
 
-    `basis` says what decides: known sales, a policy that nobody registered yet, or the company's own term.
+    `basis` says what decides: known sales, a policy that nobody registered yet, or the company's own term. `why` says
+    it all in words.
     """
 
     state: RetentionState
@@ -34,12 +37,12 @@ class RetentionAnswer(BaseModel):
     basis: RetentionBasis
     article: str
     holds: list[StandingHold]
-    why: list[str]
-    why_zh: list[str]
+    why: str
+    why_zh: str
 
 
-def retention_answer(standing: Standing, holds: Sequence[Hold]) -> dict[str, object]:
-    """Return what a RetentionAnswer says; `holds` are those that stand."""
+def retention_answer(standing: Standing, holds: Sequence[Hold], *, actor: Actor) -> dict[str, object]:
+    """Return what a RetentionAnswer says to `actor`; `holds` are those that stand."""
     retention = standing.retention
     return {
         "state": retention.state,
@@ -51,12 +54,12 @@ def retention_answer(standing: Standing, holds: Sequence[Hold]) -> dict[str, obj
         "holds": [
             {
                 "hold_id": str(one.hold_id),
-                "reason": one.reason,
-                "case": one.case,
+                "reason": shown_words(one.reason, actor=actor),
+                "case": None if one.case is None else shown_words(one.case, actor=actor),
                 "placed_at": one.placed_at.astimezone(SHANGHAI),
             }
             for one in holds
         ],
-        "why": [sentence.english for sentence in standing.why],
-        "why_zh": [sentence.chinese for sentence in standing.why],
+        "why": " ".join(sentence.english for sentence in standing.why),
+        "why_zh": "".join(sentence.chinese for sentence in standing.why),
     }

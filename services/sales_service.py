@@ -16,7 +16,9 @@ from compliance.register_book import Book
 from compliance.sale_rows import NewSale, StoredSale
 from compliance.sales import Registered, register_sale
 from compliance.working_days import Calendar
+from recordings.disposals import tell_disposed
 from recordings.retention import refresh_sale, shorten_sale
+from recordings.retention_rules import EarlierEnd
 
 
 def archive_follows(connection: Connection, policy_no: str, *, now: datetime) -> None:
@@ -27,10 +29,11 @@ def archive_follows(connection: Connection, policy_no: str, *, now: datetime) ->
 def register(
     connection: Connection, sale: NewSale, *, book: Book, calendar: Calendar, person: str, now: datetime
 ) -> Registered:
-    """Register a sale; recordings that came before it now belong to it."""
+    """Register a sale; recordings that came before it now belong to it, and those that are gone by then are told."""
     registered = register_sale(connection, sale, book=book, calendar=calendar, person=person, now=now)
     if registered.is_new:
         archive_follows(connection, sale.policy_no, now=now)
+        tell_disposed(connection, sale.policy_no, person=person, now=now)
     return registered
 
 
@@ -62,5 +65,7 @@ def shorten_termination(
 ) -> dict[str, Any]:
     """Move the end of a contract earlier as an approved request says, and what is kept with it."""
     sale = sale_endings.shorten_termination(connection, payload, person=person, now=now)
-    shorten_sale(connection, sale.policy_no, policy=policy_for_blocks(connection, now=now), now=now)
+    replaced, ended_on = (date.fromisoformat(payload[name]) for name in ("replaces", "ended_on"))
+    earlier = EarlierEnd(replaced=replaced, ended_on=ended_on)
+    shorten_sale(connection, sale.policy_no, earlier=earlier, policy=policy_for_blocks(connection, now=now), now=now)
     return {"policy_no": sale.policy_no, "ended_on": sale.ended_on}

@@ -25,11 +25,12 @@ from recordings.disposals import (
 )
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
-from services.fields import Body, LongText, Pending
+from services.fields import Body, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, make_cursor, read_cursor
 from services.problems import input_error
 from services.retention_answers import RetentionAnswer, retention_answer
+from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/disposals", tags=["Recordings"], route_class=CreatingRoute)
@@ -44,7 +45,7 @@ class DisposalBody(Body):
     """Which recordings are to go, and why now."""
 
     recording_ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST_AT_ONCE)]
-    reason: Annotated[LongText, Field(min_length=1)]
+    reason: Reason
 
 
 class Statute(BaseModel):
@@ -97,14 +98,14 @@ class DisposalAnswer(BaseModel):
 
 
 @router.get("/due", response_model=None, responses={200: {"model": DueList}})
-def due(connection: Transaction, now: Now, _actor: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
+def due(connection: Transaction, now: Now, actor: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """List what two officers may dispose of today, what ended first before the others, each with why."""
     policy = policy_in_force(connection, now=now)
     after = _place(read_cursor(_QUERY, cursor))
     found, next_place = list_due(connection, after=after, limit=limit, policy=policy, now=now)
     return json_response(
         {
-            "items": [_due(one) for one in found],
+            "items": [_due(one, actor) for one in found],
             "next_cursor": None if next_place is None else make_cursor(_QUERY, f"{next_place[0]} {next_place[1]}"),
             "statutes": statutes(policy, on=shanghai_day(now)),
         }
@@ -121,9 +122,9 @@ def ask(body: DisposalBody, connection: Transaction, now: Now, actor: Officer) -
 
 
 @router.get("/{disposal_id}", response_model=None, responses={200: {"model": DisposalAnswer}})
-def show(disposal_id: UUID, connection: Transaction, _actor: Reader) -> Response:
+def show(disposal_id: UUID, connection: Transaction, actor: Reader) -> Response:
     """Show the certificate of a disposal, and what became of each copy."""
-    return json_response(_answer(read_disposal(connection, disposal_id)))
+    return json_response(_answer(read_disposal(connection, disposal_id), actor))
 
 
 def _place(last: str | None) -> Place | None:
@@ -136,7 +137,7 @@ def _place(last: str | None) -> Place | None:
         raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
 
 
-def _due(one: Due) -> dict[str, object]:
+def _due(one: Due, actor: Actor) -> dict[str, object]:
     described = one.described
     return {
         "recording_id": str(described.recording_id),
@@ -145,18 +146,19 @@ def _due(one: Due) -> dict[str, object]:
         "started_at": described.started_at.astimezone(SHANGHAI),
         "call_id": described.call_id,
         "policy_no": described.policy_no,
-        "retention": retention_answer(one.standing, []),
+        "retention": retention_answer(one.standing, [], actor=actor),
     }
 
 
-def _answer(one: Disposal) -> dict[str, object]:
+def _answer(one: Disposal, actor: Actor) -> dict[str, object]:
+    reason = shown_words(one.reason, actor=actor)
     return {
         "disposal_id": str(one.disposal_id),
-        "reason": one.reason,
+        "reason": reason,
         "requested_by": one.requested_by,
         "approved_by": one.approved_by,
         "approved_at": one.approved_at.astimezone(SHANGHAI),
-        "certificate": one.certificate,
+        "certificate": {**one.certificate, "reason": reason},
         "copies": [
             {
                 "recording_id": str(copy["recording_id"]),

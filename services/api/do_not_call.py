@@ -30,7 +30,7 @@ from services.api.overlays import id_of
 from services.api.register_models import CallableNumber
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
-from services.fields import NO_NUL, Body, Evidence, Identifier, Instant, LongText, Pending
+from services.fields import NO_NUL, Body, Evidence, Identifier, Instant, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
@@ -74,7 +74,7 @@ class RefusalBody(Body):
 class ReleaseBody(Body):
     """The customer's own request to be called again, with where it can be heard or read."""
 
-    reason: Annotated[LongText, Field(min_length=1)]
+    reason: Reason
     evidence: Evidence
 
 

@@ -23,7 +23,7 @@ from infra.ids import new_id
 from services.api.register_models import RegionCode
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
-from services.fields import Body, Instant, LongText, Name, Pending
+from services.fields import Body, Instant, LongText, Name, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
@@ -44,7 +44,7 @@ class OverlayBody(Body):
     regions: Closed | None = None
     from_at: Annotated[Instant, Field(alias="from")]
     to_at: Annotated[Instant, Field(alias="to")]
-    reason: Annotated[LongText, Field(min_length=1)]
+    reason: Reason
 
     def ordered(self) -> OrderedOverlay:
         return OrderedOverlay(self.name, self.kind, self.regions, self.from_at, self.to_at, self.reason)

@@ -18,7 +18,7 @@ from infra.ids import new_id
 from services.api.registers import json_response
 from services.approval_actions import POLICY_KIND
 from services.dependencies import Now, State, Transaction, requires
-from services.fields import Body, LongText, Pending
+from services.fields import Body, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.state import AppState
 from services.tokens import Actor, Role
@@ -31,7 +31,7 @@ Reader = Annotated[Actor, Depends(requires(Role.OFFICER, Role.AUDITOR))]
 
 class PolicyBody(Body):
     policy: Annotated[LongText, Field(description="The whole text of the policy file.")]
-    reason: Annotated[LongText, Field(min_length=1)]
+    reason: Reason
 
 
 class PolicyAnswer(BaseModel):

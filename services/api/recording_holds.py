@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from compliance.approvals import request_approval
 from compliance.shanghai import SHANGHAI
@@ -14,15 +14,15 @@ from infra.ids import new_id
 from recordings.holds import HOLD_RELEASE, Hold, list_holds, place_hold, release_payload
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
-from services.fields import Body, LongText, Name, Pending
+from services.fields import Body, Name, Pending, Reason
 from services.idempotency import CreatingRoute
+from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/recordings", tags=["Recordings"], route_class=CreatingRoute)
 
 Officer = Annotated[Actor, Depends(requires(Role.OFFICER))]
 Reader = Annotated[Actor, Depends(requires(Role.INSPECTOR, Role.OFFICER, Role.AUDITOR))]
-Reason = Annotated[LongText, Field(min_length=1)]
 
 
 class HoldBody(Body):
@@ -68,9 +68,9 @@ def place(recording_id: UUID, body: HoldBody, connection: Transaction, now: Now,
 
 
 @router.get("/{recording_id}/holds", response_model=None, responses={200: {"model": HoldList}})
-def list_all(recording_id: UUID, connection: Transaction, _actor: Reader) -> Response:
+def list_all(recording_id: UUID, connection: Transaction, actor: Reader) -> Response:
     """List the holds that a recording has and had, oldest first."""
-    return json_response({"items": [_answer(one) for one in list_holds(connection, recording_id)]})
+    return json_response({"items": [_answer(one, actor) for one in list_holds(connection, recording_id)]})
 
 
 @router.post(
@@ -95,14 +95,13 @@ def release(
     return json_response({"request_id": str(request_id)}, HTTPStatus.ACCEPTED)
 
 
-def _answer(one: Hold) -> dict[str, object]:
+def _answer(one: Hold, actor: Actor) -> dict[str, object]:
+    written = {name: getattr(one, name) for name in ("reason", "case", "release_reason")}
     return {
         "hold_id": str(one.hold_id),
-        "reason": one.reason,
-        "case": one.case,
+        **{name: None if words is None else shown_words(words, actor=actor) for name, words in written.items()},
         "placed_by": one.placed_by,
         "placed_at": one.placed_at.astimezone(SHANGHAI),
         "released_at": None if one.released_at is None else one.released_at.astimezone(SHANGHAI),
         "released_by": one.released_by,
-        "release_reason": one.release_reason,
     }

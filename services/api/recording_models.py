@@ -1,7 +1,7 @@
 """Recordings as the API answers them; numbers masked for roles that may not see them."""
 
-from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -9,33 +9,12 @@ from sqlalchemy import Connection
 
 from compliance.policy_store import policy_in_force
 from compliance.shanghai import SHANGHAI
-from recordings.holds import Hold, standing_holds
+from recordings.holds import standing_holds
 from recordings.recording_rows import Copy, Recording
-from recordings.retention import Standing, read_retention
-from recordings.retention_rules import RetentionState
+from recordings.retention import read_retention
+from services.retention_answers import RetentionAnswer, retention_answer
 from services.shown_numbers import shown
 from services.tokens import Actor
-
-_ARTICLE = "35"
-
-
-class HoldAnswer(BaseModel):
-    hold_id: str
-    reason: str
-    placed_at: datetime
-
-
-class RetentionAnswer(BaseModel):
-    """How long a recording is kept. `keep_through` is its last day, null while none applies; `why` says it in words."""
-
-    state: RetentionState
-    keep_through: date | None
-    article: str
-    by_class: str | None = Field(alias="class")
-    earliest_disposal_on: date | None
-    holds: list[HoldAnswer]
-    why: str
-    why_zh: str
 
 
 class FoundAudio(BaseModel):
@@ -127,29 +106,12 @@ def found_audio(one: Recording) -> dict[str, object]:
 
 
 def retention_answers(
-    connection: Connection, recording_ids: Collection[UUID], *, now: datetime
+    connection: Connection, recording_ids: Collection[UUID], *, actor: Actor, now: datetime
 ) -> dict[UUID, dict[str, object]]:
     """Return how each recording stands, with its holds."""
     standing = read_retention(connection, recording_ids, policy=policy_in_force(connection, now=now), now=now)
     holds = standing_holds(connection, recording_ids)
-    return {one: _retention(found, holds.get(one, ())) for one, found in standing.items()}
-
-
-def _retention(standing: Standing, holds: Sequence[Hold]) -> dict[str, object]:
-    retention = standing.retention
-    return {
-        "state": retention.state,
-        "keep_through": retention.keep_through,
-        "article": _ARTICLE,
-        "class": retention.retention_class,
-        "earliest_disposal_on": retention.earliest_disposal_on,
-        "holds": [
-            {"hold_id": str(one.hold_id), "reason": one.reason, "placed_at": one.placed_at.astimezone(SHANGHAI)}
-            for one in holds
-        ],
-        "why": " ".join(one.english for one in standing.why),
-        "why_zh": "".join(one.chinese for one in standing.why),
-    }
+    return {one: retention_answer(found, holds.get(one, ()), actor=actor) for one, found in standing.items()}
 
 
 def recording_answer(one: Recording, retention: dict[str, object], *, actor: Actor) -> dict[str, object]:

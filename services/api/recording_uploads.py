@@ -122,7 +122,7 @@ def _answer(
     recording_id = registered.recording_id
     content = {
         **found_audio(read_recording(connection, recording_id)),
-        "retention": retention_answers(connection, [recording_id], now=now)[recording_id],
+        "retention": retention_answers(connection, [recording_id], actor=actor_of(request), now=now)[recording_id],
         "warnings": [one._asdict() for one in registered.warnings],
     }
     response = json_response(content, HTTPStatus.CREATED if registered.is_new else HTTPStatus.OK)

@@ -76,7 +76,7 @@ def list_all(  # noqa: PLR0913 - one argument per query parameter
     query = {"list": "recordings", **{name: getattr(wanted, name) for name in RecordingFilter.__dataclass_fields__}}
     before = place_of(read_cursor(query, cursor))
     found = list_recordings(connection, wanted, before=before, limit=limit + 1)
-    retention = retention_answers(connection, [one.recording_id for one in found], now=now)
+    retention = retention_answers(connection, [one.recording_id for one in found], actor=actor, now=now)
     items = [recording_answer(one, retention[one.recording_id], actor=actor) for one in found]
     names = [name_of(one.started_at, one.recording_id) for one in found]
     return json_response(page(items, limit=limit, query=query, names=names))
@@ -106,6 +106,6 @@ def place_of(last: str | None) -> tuple[datetime, UUID] | None:
 def show(recording_id: UUID, connection: Transaction, now: Now, actor: Reader) -> Response:
     """Show a recording, where its copies lie, and how long it is kept."""
     found = read_recording(connection, recording_id)
-    retention = retention_answers(connection, [recording_id], now=now)[recording_id]
+    retention = retention_answers(connection, [recording_id], actor=actor, now=now)[recording_id]
     copies = [copy_answer(one) for one in read_copies(connection, recording_id)]
     return json_response({**recording_answer(found, retention, actor=actor), "copies": copies})

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StrictBool, StringConstraints
 
 from compliance.approvals import request_approval
 from compliance.call_facts import CentreKind
@@ -31,10 +31,11 @@ from infra.ids import new_id
 from services import sales_service
 from services.api.registers import json_response, position_of
 from services.dependencies import Now, State, Transaction, requires
-from services.fields import NO_NUL, Body, Day, Identifier, Instant, LongText, Pending
+from services.fields import NO_NUL, Body, Day, Identifier, Instant, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
+from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/sales", tags=["Sales"], route_class=CreatingRoute)
@@ -57,7 +58,6 @@ def _printable(policy_no: str) -> str:
 
 PolicyNo = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)]
 PolicyNoOfPath = Annotated[str, Path(min_length=1, max_length=100, pattern=NO_NUL)]
-Reason = Annotated[LongText, Field(min_length=1)]
 
 
 class SaleBody(Body):
@@ -78,9 +78,9 @@ class SaleBody(Body):
     receipt_confirmed_on: Day | None = None
     confirmation: Confirmation
     applicant_birth_date: Day | None = None
-    applicant_is_insured: bool | None = None
-    medical_exam: bool | None = None
-    gift: bool = False
+    applicant_is_insured: StrictBool | None = None
+    medical_exam: StrictBool | None = None
+    gift: StrictBool = False
 
     def sale(self) -> NewSale:
         return NewSale(**{**dict(self), "call_ids": tuple(self.call_ids)})
@@ -318,7 +318,7 @@ def _answers(
         {
             **_answer(sale, calendar=calendar, actor=actor, today=shanghai_day(now)),
             "call_ids": calls.get(sale.policy_no, []),
-            "termination": _termination(sale, events.get(sale.policy_no, ())),
+            "termination": _termination(sale, events.get(sale.policy_no, ()), actor),
         }
         for sale in found
     ]
@@ -341,7 +341,6 @@ _AS_STORED = (
     "inspect_before_basis",
     "retention_class",
     "deliver_by",
-    "delivery_notice",
     "findings",
 )
 _AS_SENT = ("confirmation", "applicant_is_insured", "medical_exam")
@@ -349,6 +348,7 @@ _AS_SENT = ("confirmation", "applicant_is_insured", "medical_exam")
 
 def _answer(sale: StoredSale, *, calendar: Calendar, actor: Actor, today: date) -> dict[str, object]:
     terms = sale.terms()
+    notice = sale.delivery_notice
     birth_date = sale.content["applicant_birth_date"] if actor.role in _SEES_BIRTH_DATES else None
     return {
         **{name: getattr(sale, name) for name in _AS_STORED},
@@ -362,6 +362,7 @@ def _answer(sale: StoredSale, *, calendar: Calendar, actor: Actor, today: date) 
             "ends_on": cooling_off_end(terms),
             "right_through": sale.right_through,
         },
+        "delivery_notice": notice and {**notice, "reason": shown_words(notice["reason"], actor=actor)},
         "delivery": delivery_of(sale, calendar=calendar, today=today)._asdict(),
         "voice_confirmation_allowed": sale.is_voice_confirmable,
         "recorded_at": sale.recorded_at.astimezone(SHANGHAI),
@@ -369,7 +370,7 @@ def _answer(sale: StoredSale, *, calendar: Calendar, actor: Actor, today: date) 
     }
 
 
-def _termination(sale: StoredSale, events: Sequence[SaleEvent]) -> dict[str, object]:
+def _termination(sale: StoredSale, events: Sequence[SaleEvent], actor: Actor) -> dict[str, object]:
     days = {"terminated": "ended_on", "reinstated": "reinstated_on"}
     return {
         "ended_on": sale.ended_on,
@@ -377,7 +378,7 @@ def _termination(sale: StoredSale, events: Sequence[SaleEvent]) -> dict[str, obj
             {
                 "kind": event.kind,
                 "on": event.details[days[event.kind]],
-                "reason": event.details["reason"],
+                "reason": shown_words(event.details["reason"], actor=actor),
                 "actor": event.details.get("requested_by", event.actor),
                 "approved_by": event.details.get("approved_by"),
                 "recorded_at": event.recorded_at.astimezone(SHANGHAI),

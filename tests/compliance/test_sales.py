@@ -180,6 +180,20 @@ def test_an_approved_earlier_end_of_a_contract_that_was_reinstated_meanwhile_is_
         shorten_termination(connection, request, person="officer2", now=NOON)
 
 
+def test_an_approved_earlier_end_is_refused_when_the_contract_ran_again_and_ended_on_the_same_day(
+    connection: Connection,
+) -> None:
+    register(connection)
+    end(connection, date(2026, 11, 20))
+    request = end(connection, date(2026, 11, 10)).request
+    assert request is not None
+    reinstate(connection, date(2026, 11, 20))
+    end(connection, date(2026, 11, 20))
+
+    with pytest.raises(TerminationChangedError, match="ask for it again"):
+        shorten_termination(connection, request, person="officer2", now=NOON)
+
+
 days = st.dates(min_value=date(2026, 9, 1), max_value=date(2026, 11, 23))
 days_since_closing = st.dates(min_value=date(2026, 11, 2), max_value=date(2026, 11, 23))
 changes = st.lists(

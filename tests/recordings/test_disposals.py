@@ -24,6 +24,7 @@ from recordings.holds import NothingToHoldError, place_hold, release_hold, relea
 from recordings.locks import count_due
 from recordings.removal import find_unlocked
 from recordings.retention import refresh_sale, shorten_sale
+from recordings.retention_rules import EarlierEnd
 from recordings.tables import recording_events, recording_media, recordings
 from tests.conftest import NOON, SettableClock
 from tests.recordings.archive_rows import POLICY, add_recording, add_sale, end_sale
@@ -133,7 +134,8 @@ def test_what_a_store_still_locks_stays_and_is_told_and_goes_when_its_date_has_c
     archive.apply()
     with archive.engine.begin() as connection:
         end_sale(connection, "P-1", date(2020, 1, 1))
-        shorten_sale(connection, "P-1", policy=POLICY, now=NOON)
+        earlier = EarlierEnd(replaced=date(2023, 12, 31), ended_on=date(2020, 1, 1))
+        shorten_sale(connection, "P-1", earlier=earlier, policy=POLICY, now=NOON)
     disposal_id = approved(archive, asked(archive, one))
     archive.apply()
     archive.apply()

@@ -5,15 +5,20 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from compliance.incidents import IncidentFilter, list_incidents
+from compliance.policy_store import store_policy
 from compliance.tables import call_records
+from infra.ids import new_id
+from recordings.archive import prepare
 from recordings.links import link_arrived, tell_unlinked
 from recordings.recording_rows import Recording, read_events, read_recording
+from recordings.registration import register
 from recordings.tables import recordings
 from tests.conftest import NOON
-from tests.recordings.archive_rows import add_sale
+from tests.recordings.archive_rows import POLICY, add_sale
 from tests.recordings.desk import Desk, add_call, places_below, stereo, without
 
 DAY = timedelta(days=1)
@@ -152,3 +157,35 @@ def test_a_disposed_recording_is_told_no_more(desk: Desk, call: Path) -> None:
         connection.execute(update(recordings).values(disposed_at=NOON))
 
     assert tell(desk.engine, after=DAY) == 0
+
+
+def adopts_in_time(engine: Engine) -> bool:
+    """Say whether a policy can come into force now, without waiting for another transaction."""
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
+        try:
+            store_policy(connection, POLICY, policy_id=new_id(), source="api", now=NOON)
+        except OperationalError:
+            return False
+        return True
+
+
+def test_no_policy_comes_into_force_between_the_dating_of_a_new_recording_and_its_commit(
+    desk: Desk, call: Path
+) -> None:
+    prepared = prepare(desk.places, desk.arrival(call))
+    with desk.engine.begin() as connection:
+        register(connection, desk.places, prepared, now=NOON)
+        meanwhile = adopts_in_time(desk.engine)
+
+    assert (meanwhile, adopts_in_time(desk.engine)) == (False, True)
+
+
+def test_no_policy_comes_into_force_while_recordings_are_linked(desk: Desk, call: Path) -> None:
+    desk.take_in(call)
+    add_call(desk.engine)
+    with desk.engine.begin() as connection:
+        link_arrived(connection, now=NOON)
+        meanwhile = adopts_in_time(desk.engine)
+
+    assert (meanwhile, adopts_in_time(desk.engine)) == (False, True)

@@ -12,6 +12,7 @@ from infra.object_store import StoredObject, VersionLockedError
 from recordings.holds import place_hold
 from recordings.locks import LocksDue, apply_locks, count_due, lock_end_of
 from recordings.retention import refresh_sale, shorten_sale
+from recordings.retention_rules import EarlierEnd
 from recordings.tables import recording_copies, recording_events, recordings
 from tests.conftest import NOON, SettableClock
 from tests.recordings.archive_rows import POLICY, add_sale, end_sale
@@ -34,11 +35,16 @@ def seen(archive: Archive, recording_id: UUID) -> list[tuple[bool, datetime | No
     return [(one.is_held, one.retain_until) for one in shown]
 
 
-def change(archive: Archive, ended_on: date | None, *, agreed: bool = False) -> None:
+def change(archive: Archive, ended_on: date | None) -> None:
     with archive.engine.begin() as connection:
         end_sale(connection, "P-1", ended_on)
-        bring = shorten_sale if agreed else refresh_sale
-        bring(connection, "P-1", policy=POLICY, now=archive.clock())
+        refresh_sale(connection, "P-1", policy=POLICY, now=archive.clock())
+
+
+def shorten(archive: Archive, earlier: EarlierEnd) -> None:
+    with archive.engine.begin() as connection:
+        end_sale(connection, "P-1", earlier.ended_on)
+        shorten_sale(connection, "P-1", earlier=earlier, policy=POLICY, now=archive.clock())
 
 
 def due(archive: Archive) -> LocksDue:
@@ -112,7 +118,7 @@ def test_a_later_end_locks_for_longer(archive: Archive, ended: UUID) -> None:
 
 def test_an_agreed_earlier_end_leaves_the_stores_at_their_date(archive: Archive, ended: UUID) -> None:
     archive.apply()
-    change(archive, date(2020, 1, 1), agreed=True)
+    shorten(archive, EarlierEnd(replaced=date(2023, 12, 31), ended_on=date(2020, 1, 1)))
 
     archive.apply()
 

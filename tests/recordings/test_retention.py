@@ -1,7 +1,7 @@
 """Rows of recordings follow the sales, holds and blocks that stand, and only ever move later."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Thread
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
 from compliance.tables import call_records
 from recordings.retention import read_retention, refresh, refresh_sale, shorten_sale
-from recordings.retention_rules import RetentionState
+from recordings.retention_rules import EarlierEnd, RetentionState
 from recordings.tables import recording_events, recordings
 from tests.conftest import NOON
 from tests.recordings.archive_rows import POLICY, add_recording, add_sale, end_sale
@@ -91,7 +91,8 @@ def test_later_ends_extend_and_earlier_ones_wait_for_two_officers(connection: Co
     refresh_sale(connection, "P-1", policy=POLICY, now=NOON)
     not_agreed = row_of(connection, one)[1]
 
-    shorten_sale(connection, "P-1", policy=POLICY, now=NOON)
+    earlier = EarlierEnd(replaced=date(2024, 6, 1), ended_on=date(2023, 6, 1))
+    shorten_sale(connection, "P-1", earlier=earlier, policy=POLICY, now=NOON)
 
     assert (later, not_agreed) == (date(2029, 6, 1), date(2029, 6, 1))
     assert row_of(connection, one)[1] == date(2028, 6, 1)
@@ -105,9 +106,35 @@ def test_an_agreed_earlier_end_takes_no_date_away_while_another_contract_runs(co
     add_sale(connection, "P-2", call_ids=("C-1",))
     end_sale(connection, "P-1", date(2023, 1, 1))
 
-    shorten_sale(connection, "P-1", policy=POLICY, now=NOON)
+    earlier = EarlierEnd(replaced=date(2024, 1, 1), ended_on=date(2023, 1, 1))
+    shorten_sale(connection, "P-1", earlier=earlier, policy=POLICY, now=NOON)
 
     assert row_of(connection, one)[:2] == (True, date(2029, 1, 1))
+
+
+def test_an_agreed_earlier_end_moves_a_date_by_the_years_it_was_given(connection: Connection) -> None:
+    one = add_recording(connection, policy_no="P-1")
+    add_sale(connection, "P-1", ended_on=date(2024, 2, 29))
+    refresh(connection, [one], policy=STRICT, now=NOON)
+    end_sale(connection, "P-1", date(2023, 6, 1))
+
+    earlier = EarlierEnd(replaced=date(2024, 2, 29), ended_on=date(2023, 6, 1))
+    shorten_sale(connection, "P-1", earlier=earlier, policy=POLICY, now=NOON)
+
+    assert row_of(connection, one)[1] == date(2030, 6, 1)
+
+
+def test_an_agreed_earlier_end_leaves_a_date_that_came_from_elsewhere(connection: Connection) -> None:
+    one = add_recording(connection, call_id="C-1", started_at=datetime(2024, 5, 1, 2, 0, tzinfo=UTC))
+    refresh(connection, [one], policy=POLICY, now=NOON)
+    add_sale(connection, "P-1", call_ids=("C-1",), ended_on=date(2021, 1, 1))
+    refresh_sale(connection, "P-1", policy=POLICY, now=NOON)
+    end_sale(connection, "P-1", date(2020, 6, 1))
+
+    earlier = EarlierEnd(replaced=date(2021, 1, 1), ended_on=date(2020, 6, 1))
+    shorten_sale(connection, "P-1", earlier=earlier, policy=POLICY, now=NOON)
+
+    assert row_of(connection, one)[1] == date(2027, 5, 1)
 
 
 def test_a_reinstated_contract_holds_and_its_date_stands_beneath(connection: Connection) -> None:

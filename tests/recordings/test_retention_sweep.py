@@ -1,7 +1,7 @@
 """What stayed behind is found, and a stricter policy raises every date that it makes later."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -82,6 +82,20 @@ def run(engine: Engine, job_id: UUID, directory: Path) -> JobResult:
             report_progress=lambda *_: None,
         )
     )
+
+
+def test_a_raise_that_a_looser_policy_overtakes_raises_all_the_same(engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as connection:
+        add_sale(connection, "P-1", ended_on=date(2024, 2, 29))
+        one = add_recording(connection, policy_no="P-1")
+        refresh(connection, [one], policy=POLICY, now=NOON)
+        store_policy(connection, STRICT, policy_id=new_id(), source="api", now=NOON)
+        job_id = order_raise(connection, policy_digest=STRICT.digest, actor="officer", now=NOON)
+        store_policy(connection, POLICY, policy_id=new_id(), source="api", now=NOON + timedelta(seconds=1))
+
+    assert run(engine, job_id, tmp_path).result["raised"] == 1
+    with engine.begin() as connection:
+        assert through(connection, one) == (False, date(2031, 2, 28))
 
 
 def test_a_stricter_policy_raises_existing_dates_and_a_looser_one_none(engine: Engine, tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def test_one_officer_asks_another_approves_and_the_certificate_stays(client_for:
     assert officer.get("/v1/disposals/due").json()["items"] == []
 
 
+def test_what_is_due_is_shown_with_the_retention_of_its_recording(client_for: ClientFor, expired: UUID) -> None:
+    officer = client_for("officer")
+
+    [listed] = officer.get("/v1/disposals/due").json()["items"]
+
+    assert listed["retention"] == officer.get(f"/v1/recordings/{expired}").json()["retention"]
+    assert "may be disposed of, if two officers agree" in listed["retention"]["why"]
+
+
 def test_what_may_not_go_is_answered_with_each_one_and_why(
     client_for: ClientFor, engine: Engine, expired: UUID
 ) -> None:
@@ -138,3 +147,22 @@ def test_a_policy_that_keeps_longer_names_the_job_that_raises_dates(client_for: 
     job = officer.get(f"/v1/jobs/{given['retention_job_id']}").json()
     assert (job["kind"], job["state"]) == ("raise_retention", "queued")
     assert given["job_id"] is None
+
+
+@pytest.mark.parametrize(("role", "seen"), [("officer", True), ("auditor", False)])
+def test_a_number_in_a_reason_is_whole_for_officers_alone(
+    client_for: ClientFor, expired: UUID, engine: Engine, role: str, seen: bool
+) -> None:
+    officer, second = client_for("officer"), client_for("officer", owner="officer2")
+    other = stored(engine)
+    hold = {"reason": "13800138000 complained", "case": "case of 13800138000"}
+    officer.post(f"/v1/recordings/{other}/holds", json=hold)
+    body = {"recording_ids": [str(expired)], "reason": "asked by 13800138000"}
+    request_id = officer.post("/v1/disposals", json=body).json()["request_id"]
+    disposal_id = second.post(f"/v1/approvals/{request_id}", json={}).json()["disposal_id"]
+
+    paths = (f"recordings/{other}", "recordings", f"recordings/{other}/holds", f"disposals/{disposal_id}")
+    answers = [client_for(role).get(f"/v1/{path}").text for path in paths]
+
+    assert ["13800138000" in answer for answer in answers] == [seen] * 4
+    assert ["138****8000" in answer for answer in answers] == [not seen] * 4

@@ -128,12 +128,15 @@ def test_it_tells_how_long_it_is_kept_who_held_it_and_who_listened(client_for: C
 
 def test_numbers_are_masked_unless_an_officer_asks_and_that_is_noted(client_for: ClientFor, recording_id: UUID) -> None:
     officer = client_for("officer")
+    officer.post(f"/v1/recordings/{recording_id}/holds", json={"reason": "asked by 13800138000"})
     masked, whole = ask(officer, recording_id), ask(officer, recording_id, unmask="true")
 
     assert b"13800138000" not in masked.content
     with opened(masked) as found:
         assert read(found, "metadata.json")["recording"]["phone"] == "138****8000"
+        assert [one["reason"] for one in read(found, "holds.json")][-1] == "asked by 138****8000"
     with opened(whole) as found:
+        assert [one["reason"] for one in read(found, "holds.json")][-1] == "asked by 13800138000"
         assert read(found, "metadata.json")["recording"]["phone"] == "+8613800138000"
         assert read(found, "metadata.json")["call"]["callee"] == "+8613800138000"
 

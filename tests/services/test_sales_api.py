@@ -187,6 +187,8 @@ ABSURD = {
     "too long a number": ({"policy_no": "P" * 65}, "policy_no", "at most 64"),
     "unknown field": ({"phone": "13800138000"}, "phone", "Extra inputs"),
     "no months": ({"declared_term_months": 0}, "declared_term_months", "greater than or equal to 1"),
+    "gift in words": ({"gift": "no"}, "gift", "valid boolean"),
+    "insured as a number": ({"applicant_is_insured": 1}, "applicant_is_insured", "valid boolean"),
     "negative cooling-off": ({"cooling_off_days": -1}, "cooling_off_days", "greater than or equal to 0"),
 }
 
@@ -228,6 +230,16 @@ def test_a_change_that_cannot_be_changes_nothing(officer: TestClient, change: di
     refused = officer.patch(f"{URL}/P-1", json=change)
 
     assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, field)
+    assert officer.get(f"{URL}/P-1").json() == sale
+
+
+@pytest.mark.parametrize("reason", ["", " ", "\t\n", "\u3000", "a\0"])
+def test_an_end_needs_a_reason_in_words(officer: TestClient, reason: str) -> None:
+    sale = registered(officer)
+
+    refused = officer.post(f"{URL}/P-1/termination", json={**ENDED, "reason": reason})
+
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, "reason")
     assert officer.get(f"{URL}/P-1").json() == sale
 
 
@@ -289,6 +301,22 @@ def test_birth_dates_are_shown_to_those_who_register_sales_alone(officer: TestCl
     }
 
     assert shown == {"officer": "1986-05-10", "admin": "1986-05-10", "inspector": None, "auditor": None}
+
+
+def test_a_number_in_words_is_whole_for_officers_alone(officer: TestClient, client_for: ClientFor) -> None:
+    registered(officer)
+    notice = {"notified_on": "2026-11-11", "reason": "told at 13800138000"}
+    officer.patch(f"{URL}/P-1", json={"delivery_notice": notice})
+    officer.post(f"{URL}/P-1/termination", json={**ENDED, "reason": "13800138000 called"})
+
+    shown = {role: client_for(role).get(f"{URL}/P-1").text for role in ("officer", "admin", "inspector", "auditor")}
+
+    assert {role: text.count("13800138000") for role, text in shown.items()} == {
+        "officer": 2,
+        "admin": 0,
+        "inspector": 0,
+        "auditor": 0,
+    }
 
 
 def test_a_key_gives_the_first_answer_again(officer: TestClient) -> None:

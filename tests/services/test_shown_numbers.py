@@ -3,7 +3,7 @@
 import pytest
 
 from infra.ids import new_id
-from services.shown_numbers import shown
+from services.shown_numbers import shown, shown_words
 from services.tokens import Actor, Role
 
 PHONE = "+8613800138000"
@@ -24,3 +24,16 @@ def test_numbers_are_whole_for_officers_and_for_a_dialer_that_sent_them(
     role: Role, sent: tuple[str | None, ...], seen: str
 ) -> None:
     assert shown(PHONE, actor=Actor(new_id(), role, "owner"), sent=sent) == seen
+
+
+@pytest.mark.parametrize(
+    ("role", "seen"),
+    [
+        (Role.OFFICER, "客户13800138000投诉"),
+        (Role.INSPECTOR, "客户138****8000投诉"),
+        (Role.ADMIN, "客户138****8000投诉"),
+        (Role.DIALER, "客户138****8000投诉"),
+    ],
+)
+def test_numbers_in_words_are_whole_for_officers_alone(role: Role, seen: str) -> None:
+    assert shown_words("客户13800138000投诉", actor=Actor(new_id(), role, "owner")) == seen
