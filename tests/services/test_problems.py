@@ -73,6 +73,7 @@ NEVER_REACHES_HTTP = {
     "infra.settings.SettingsError": "the command line says it",
     "infra.version_journal.BrokenJournalError": "the directory store raises its own error from it",
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
+    "recordings.staging.UnreadableSourceError": "the intake of files refuses the file in its place",
     "recordings.file_intake.FileRefusedError": "becomes a row of refused.csv or a reason in the quarantine",
     "recordings.file_lists.UnreadableFileListError": "the command line says it",
     "recordings.spool_moves.MoveError": "the log says it; the pair stays in the spool",
