@@ -54,6 +54,8 @@ _OBJECTS = "objects"
 _INCOMING = "incoming"
 _JOURNAL = "+versions.jsonl"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DAMAGED = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}
+"""What reading bytes fails with where a medium has lost them: the rest of the disk may be well."""
 
 
 @dataclass(slots=True)
@@ -198,7 +200,7 @@ class DirectoryStore:
             opened.seek(start)
             left = end - start
             while left > 0:
-                with self._faults_told("read"):
+                with self._faults_told("read"), self._damage_told(key):
                     piece = opened.read(min(PIECE_BYTES, left))
                 if not piece:
                     raise UntrueStoreError(f"{key} in {self._root} ends {left} bytes too early; repair it from a copy")
@@ -294,6 +296,18 @@ class DirectoryStore:
         while directory != self._root:
             _sync(directory)
             directory = directory.parent
+
+    @contextmanager
+    def _damage_told(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _DAMAGED:
+                raise
+            reason = errno.errorcode[error.errno]
+            raise UntrueStoreError(
+                f"the disk of {self._root} cannot read {key} any more ({reason}); repair it from a copy, see the disk"
+            ) from error
 
     @contextmanager
     def _faults_told(self, done: str) -> Iterator[None]:
