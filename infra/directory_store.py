@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infra.clock import Clock
+from infra.directory_mark import DirectoryMark
 from infra.directory_probe import probe_directory
 from infra.ids import new_id_text
 from infra.object_store import (
@@ -82,13 +83,18 @@ class _OpenJournal:
 
 
 class DirectoryStore:
-    """An `ObjectStore` below `root`, which is made when it is first written to; safe for threads and processes."""
+    """An `ObjectStore` below `root`, which is made when it is first written to; safe for threads and processes.
+
+    `remembered` is a file elsewhere that knows the root's mark: while another directory is in its place nothing is said
+    to be missing and nothing is written. None: it is not looked for.
+    """
 
     is_worm = False
 
-    def __init__(self, root: Path, *, clock: Clock) -> None:
+    def __init__(self, root: Path, *, clock: Clock, remembered: Path | None = None) -> None:
         self._root = root
         self._clock = clock
+        self._mark = DirectoryMark(root, remembered)
         self._is_prepared = False
 
     @property
@@ -193,6 +199,7 @@ class DirectoryStore:
         return found
 
     def _bytes_gone(self, key: str, version_id: str) -> NoSuchVersionError:
+        self._mark.check()
         return NoSuchVersionError(f"the bytes of version {version_id} of {key} are gone from {self._root}")
 
     def _pieces(self, opened: BinaryIO, key: str, *, start: int, end: int) -> Iterator[bytes]:
@@ -239,6 +246,7 @@ class DirectoryStore:
         try:
             file = os.open(self._journal_path(key), flags, 0o600)
         except FileNotFoundError:
+            self._mark.check()
             raise NoSuchVersionError(f"{self._root} has nothing under {key}") from None
         try:
             fcntl.flock(file, lock)
@@ -271,6 +279,7 @@ class DirectoryStore:
 
     def _prepare(self) -> None:
         """Make the root, once: one that disappears later was on a disk that is gone; it is not begun anew elsewhere."""
+        self._mark.check()
         if self._is_prepared:
             return
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -279,6 +288,7 @@ class DirectoryStore:
         for directory in (self._root, *self._root.absolute().parents):
             with suppress(PermissionError):
                 _sync(directory)
+        self._mark.make()
         _sweep(self._root / _INCOMING)
         self._is_prepared = True
 
