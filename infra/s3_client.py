@@ -68,10 +68,6 @@ class S3AwayError(S3Error):
     """It cannot be reached, fails, or broke off: what was asked for may have been done all the same."""
 
 
-class S3CutError(S3AwayError):
-    """A body ended before the length that was announced."""
-
-
 class NoSuchObjectError(S3Error, LookupError):
     """The bucket is there and answers, and has no object, or no version of one, of this name."""
 
@@ -209,8 +205,7 @@ def faults_told() -> Iterator[None]:
 
     Raises:
         NoSuchObjectError: the store says that it has no such object.
-        S3CutError: a body broke off.
-        S3AwayError: it failed, or did not answer.
+        S3AwayError: it failed, broke off, or did not answer.
         S3Error: anything else.
     """
     try:
@@ -225,7 +220,7 @@ def faults_told() -> Iterator[None]:
             " the endpoint in the URL"
         ) from error
     except (IncompleteReadError, ResponseStreamingError) as error:
-        raise S3CutError(f"it breaks off ({type(error).__name__}); see what lies between") from error
+        raise S3AwayError(f"it breaks off ({type(error).__name__}); see what lies between") from error
     except (BotoCoreError, HTTPError, OSError) as error:
         # The text of these quotes addresses at most; their kind says what there is to say.
         raise S3AwayError(f"it does not answer as it should ({type(error).__name__}); see that it runs") from error

@@ -35,7 +35,6 @@ from infra.s3_client import (
     NoSuchObjectError,
     ObjectBody,
     S3AwayError,
-    S3CutError,
     S3Error,
     ShownObject,
     faults_told,
@@ -334,10 +333,6 @@ class S3ObjectStore:
             yield
         except NoSuchObjectError as error:
             raise NoSuchVersionError(f"{self.name} has no such version of {key}") from error
-        except S3CutError as error:
-            raise UntrueStoreError(
-                f"{key} in {self.name} ends too early; try again, or repair it from a copy"
-            ) from error
         except S3Error as error:
             raise ObjectStoreError(f"{self.name} cannot be {done}: {error}") from error
 

@@ -205,6 +205,18 @@ def test_a_copy_that_was_tampered_with_is_found_by_the_task_told_and_mended(
     assert [one["kind"] for one in incidents] == ["fixity"]
 
 
+@pytest.mark.parametrize("fault", [Fault.FAILS, Fault.CUT])
+def test_a_bucket_that_errs_while_copies_are_verified_is_no_damage(
+    house: House, recording_id: str, fault: Fault
+) -> None:
+    house.simulator.fails(fault, "get")
+
+    found = house.verify(recording_id)
+
+    assert [one["finding"] for one in found["copies"]] == ["away", "good"]
+    assert (found["repaired"], found["incident_id"]) == (False, None)
+
+
 def test_a_hold_that_somebody_cleared_is_told_and_put_back(house: House, recording_id: str) -> None:
     house.versions()[0].is_held = False
 

@@ -67,7 +67,6 @@ NEVER_REACHES_HTTP = {
     "infra.postgres_account.EmbeddedPostgresError": "the command line says it",
     "infra.s3_client.NoSuchObjectError": "an object that is not there is none",
     "infra.s3_client.S3AwayError": "each store of ours raises its own error from it",
-    "infra.s3_client.S3CutError": "each store of ours raises its own error from it",
     "infra.s3_client.S3Error": "each store of ours raises its own error from it",
     "infra.s3_place.S3PlaceError": "becomes a line of SettingsError",
     "infra.settings.SettingsError": "the command line says it",
