@@ -25,7 +25,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
     SSLError,
 )
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from infra.s3_place import S3Place
 
@@ -81,9 +81,17 @@ class Caller(Enum):
     """With our key and another secret."""
 
 
+class BodyStream(Protocol):
+    """Bytes as they come in."""
+
+    def read1(self, amt: int) -> bytes: ...
+
+
 class ObjectBody(Protocol):
     def read(self, amt: int | None = None) -> bytes: ...
     def close(self) -> None: ...
+    def __enter__(self) -> BodyStream: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
 class GotObject(TypedDict):
@@ -219,7 +227,7 @@ def faults_told() -> Iterator[None]:
             "its TLS cannot be trusted; name a file with the authority of its certificate in AWS_CA_BUNDLE, or correct"
             " the endpoint in the URL"
         ) from error
-    except (IncompleteReadError, ResponseStreamingError) as error:
+    except (IncompleteReadError, ProtocolError, ResponseStreamingError) as error:
         raise S3AwayError(f"it breaks off ({type(error).__name__}); see what lies between") from error
     except (BotoCoreError, HTTPError, OSError) as error:
         # The text of these quotes addresses at most; their kind says what there is to say.

@@ -4,7 +4,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -29,6 +29,7 @@ class Fault(StrEnum):
     FORBIDDEN = "403"
     FORGETS = "200, and nothing stored"
     CUT = "cut off in mid-body"
+    DRIPS = "a byte now and then"
     SHORTER = "a shorter body, and its length"
     OTHER_BYTES = "other bytes"
     OTHER_CHECKSUM = "other bytes stored, and their checksum"
@@ -249,8 +250,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, None, length=len(body), **self._told(version))
             self.wfile.write(body[: len(body) // 2])
             self.close_connection = True
+        elif self.fault is Fault.DRIPS:
+            self._send(status, None, length=len(body), **self._told(version))
+            self._drip(body)
         else:
             self._send(status, body, **self._told(version))
+
+    def _drip(self, body: bytes) -> None:
+        with suppress(OSError):  # whoever reads may have had enough
+            for at in range(len(body)):
+                self.simulator.over.wait(0.02)
+                self.wfile.write(body[at : at + 1])
+        self.close_connection = True
 
     def _found(self) -> LockVersion:
         return self.simulator.bucket.find(self.key, self.query.get("versionId"))

@@ -158,6 +158,26 @@ def test_a_connection_that_breaks_off_says_nothing_about_the_bytes(
     assert not isinstance(raised.value, UntrueStoreError)
 
 
+def test_a_body_that_drips_is_not_waited_for_without_end(simulator: Simulator, tmp_path: Path) -> None:
+    store = S3ObjectStore(read_s3_place(simulator.place()), clock=utc_now, timeout_s=0.5)
+    version_id = store.put(KEY, content(tmp_path, b"voice" * 80), is_held=False).version_id
+    simulator.fails(Fault.DRIPS, "get")
+
+    with pytest.raises(ObjectStoreError, match="too slowly"):
+        b"".join(store.read(KEY, version_id))
+
+
+def test_a_store_that_hangs_is_not_asked_again_at_once(simulator: Simulator, kept: StoredObject) -> None:
+    store = S3ObjectStore(read_s3_place(simulator.place()), clock=utc_now, timeout_s=0.3)
+    simulator.fails(Fault.HANGS, "head")
+    before = simulator.asked.count("head")
+
+    with pytest.raises(ObjectStoreError, match="does not answer"):
+        store.head(KEY, kept.version_id)
+
+    assert simulator.asked.count("head") == before + 1
+
+
 def test_other_bytes_are_for_the_reader_to_find(store: S3ObjectStore, simulator: Simulator, kept: StoredObject) -> None:
     simulator.fails(Fault.OTHER_BYTES, "get")
 
