@@ -4,7 +4,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
-from errno import EDQUOT, EFBIG, EIO, ENOSPC
+from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from http import HTTPStatus
 from types import ModuleType
 
@@ -251,8 +251,8 @@ def test_what_counts_as_away(error: Exception, away: bool) -> None:
     assert is_database_away(error) is away
 
 
-@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EFBIG, 503), (EIO, 500)])
-def test_a_full_disk_is_no_fault_of_the_product(number: int, status: int) -> None:
+@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EFBIG, 503), (EROFS, 503), (EIO, 500)])
+def test_a_disk_that_is_full_or_read_only_is_no_fault_of_the_product(number: int, status: int) -> None:
     app = FastAPI()
     install_problem_handlers(app, methods_at=lambda _path: ())
 
