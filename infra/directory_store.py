@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infra.clock import Clock
+from infra.directory_mark import DirectoryMark
 from infra.directory_probe import probe_directory
 from infra.ids import new_id_text
 from infra.object_store import (
@@ -54,6 +55,8 @@ _OBJECTS = "objects"
 _INCOMING = "incoming"
 _JOURNAL = "+versions.jsonl"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DAMAGED = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}
+"""What reading bytes fails with where a medium has lost them: the rest of the disk may be well."""
 
 
 @dataclass(slots=True)
@@ -80,13 +83,18 @@ class _OpenJournal:
 
 
 class DirectoryStore:
-    """An `ObjectStore` below `root`, which is made when it is first written to; safe for threads and processes."""
+    """An `ObjectStore` below `root`, which is made when it is first written to; safe for threads and processes.
+
+    `remembered` is a file elsewhere that knows the root's mark: while another directory is in its place nothing is said
+    to be missing and nothing is written. None: it is not looked for.
+    """
 
     is_worm = False
 
-    def __init__(self, root: Path, *, clock: Clock) -> None:
+    def __init__(self, root: Path, *, clock: Clock, remembered: Path | None = None) -> None:
         self._root = root
         self._clock = clock
+        self._mark = DirectoryMark(root, remembered)
         self._is_prepared = False
 
     @property
@@ -191,6 +199,7 @@ class DirectoryStore:
         return found
 
     def _bytes_gone(self, key: str, version_id: str) -> NoSuchVersionError:
+        self._mark.check()
         return NoSuchVersionError(f"the bytes of version {version_id} of {key} are gone from {self._root}")
 
     def _pieces(self, opened: BinaryIO, key: str, *, start: int, end: int) -> Iterator[bytes]:
@@ -198,7 +207,7 @@ class DirectoryStore:
             opened.seek(start)
             left = end - start
             while left > 0:
-                with self._faults_told("read"):
+                with self._faults_told("read"), self._damage_told(key):
                     piece = opened.read(min(PIECE_BYTES, left))
                 if not piece:
                     raise UntrueStoreError(f"{key} in {self._root} ends {left} bytes too early; repair it from a copy")
@@ -237,6 +246,7 @@ class DirectoryStore:
         try:
             file = os.open(self._journal_path(key), flags, 0o600)
         except FileNotFoundError:
+            self._mark.check()
             raise NoSuchVersionError(f"{self._root} has nothing under {key}") from None
         try:
             fcntl.flock(file, lock)
@@ -269,6 +279,7 @@ class DirectoryStore:
 
     def _prepare(self) -> None:
         """Make the root, once: one that disappears later was on a disk that is gone; it is not begun anew elsewhere."""
+        self._mark.check()
         if self._is_prepared:
             return
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -277,6 +288,7 @@ class DirectoryStore:
         for directory in (self._root, *self._root.absolute().parents):
             with suppress(PermissionError):
                 _sync(directory)
+        self._mark.make()
         _sweep(self._root / _INCOMING)
         self._is_prepared = True
 
@@ -294,6 +306,18 @@ class DirectoryStore:
         while directory != self._root:
             _sync(directory)
             directory = directory.parent
+
+    @contextmanager
+    def _damage_told(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _DAMAGED:
+                raise
+            reason = errno.errorcode[error.errno]
+            raise UntrueStoreError(
+                f"the disk of {self._root} cannot read {key} any more ({reason}); repair it from a copy, see the disk"
+            ) from error
 
     @contextmanager
     def _faults_told(self, done: str) -> Iterator[None]:

@@ -1,5 +1,7 @@
 """Opening the store that a setting names, and demanding that it be WORM."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,10 +21,11 @@ def is_bucket(url: str | None) -> bool:
     return url is not None and url.startswith(SCHEME)
 
 
-def open_object_store(url: str | None, *, default: Path, clock: Clock) -> ProbedStore:
+def open_object_store(url: str | None, *, default: Path, clock: Clock, known_in: Path | None = None) -> ProbedStore:
     """Return the store that `url` names: a path, file:///PATH or s3://…; None: the directory `default`.
 
-    Nothing is asked of it yet, so that it is not WORM before its `probe`.
+    Nothing is asked of it yet, so that it is not WORM before its `probe`. A directory once written to is remembered in
+    `known_in`, so that an empty mount point is not taken for it.
 
     Raises:
         S3PlaceError: an s3:// URL that names no bucket.
@@ -32,14 +35,20 @@ def open_object_store(url: str | None, *, default: Path, clock: Clock) -> Probed
         from infra.s3_object_store import S3ObjectStore  # noqa: PLC0415
 
         return S3ObjectStore(read_s3_place(url), clock=clock)
-    return DirectoryStore(default if url is None else Path(url.removeprefix("file://")), clock=clock)
+    root = default if url is None else Path(url.removeprefix("file://"))
+    name = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()
+    return DirectoryStore(root, clock=clock, remembered=None if known_in is None else known_in / name)
 
 
 def open_recording_stores(settings: Settings, *, clock: Clock) -> tuple[ProbedStore, ProbedStore]:
     """Return the stores of first and of second copies of recordings that the settings name."""
+    own = settings.data_dir
+    known_in = own / "stores"
     return (
-        open_object_store(settings.recordings_url, default=settings.data_dir / "recordings", clock=clock),
-        open_object_store(settings.recordings_copy_url, default=settings.data_dir / "recordings-copy", clock=clock),
+        open_object_store(settings.recordings_url, default=own / "recordings", clock=clock, known_in=known_in),
+        open_object_store(
+            settings.recordings_copy_url, default=own / "recordings-copy", clock=clock, known_in=known_in
+        ),
     )
 
 

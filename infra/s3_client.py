@@ -25,7 +25,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
     SSLError,
 )
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from infra.s3_place import S3Place
 
@@ -68,10 +68,6 @@ class S3AwayError(S3Error):
     """It cannot be reached, fails, or broke off: what was asked for may have been done all the same."""
 
 
-class S3CutError(S3AwayError):
-    """A body ended before the length that was announced."""
-
-
 class NoSuchObjectError(S3Error, LookupError):
     """The bucket is there and answers, and has no object, or no version of one, of this name."""
 
@@ -85,9 +81,17 @@ class Caller(Enum):
     """With our key and another secret."""
 
 
+class BodyStream(Protocol):
+    """Bytes as they come in."""
+
+    def read1(self, amt: int) -> bytes: ...
+
+
 class ObjectBody(Protocol):
     def read(self, amt: int | None = None) -> bytes: ...
     def close(self) -> None: ...
+    def __enter__(self) -> BodyStream: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
 class GotObject(TypedDict):
@@ -209,8 +213,7 @@ def faults_told() -> Iterator[None]:
 
     Raises:
         NoSuchObjectError: the store says that it has no such object.
-        S3CutError: a body broke off.
-        S3AwayError: it failed, or did not answer.
+        S3AwayError: it failed, broke off, or did not answer.
         S3Error: anything else.
     """
     try:
@@ -224,8 +227,8 @@ def faults_told() -> Iterator[None]:
             "its TLS cannot be trusted; name a file with the authority of its certificate in AWS_CA_BUNDLE, or correct"
             " the endpoint in the URL"
         ) from error
-    except (IncompleteReadError, ResponseStreamingError) as error:
-        raise S3CutError(f"it breaks off ({type(error).__name__}); see what lies between") from error
+    except (IncompleteReadError, ProtocolError, ResponseStreamingError) as error:
+        raise S3AwayError(f"it breaks off ({type(error).__name__}); see what lies between") from error
     except (BotoCoreError, HTTPError, OSError) as error:
         # The text of these quotes addresses at most; their kind says what there is to say.
         raise S3AwayError(f"it does not answer as it should ({type(error).__name__}); see that it runs") from error

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
+from infra.clock import seconds_running
 from infra.s3_client import NoSuchObjectError, S3AwayError, S3Client, S3Error, ShownObject, faults_told, make_client
 from infra.s3_place import S3Place
 
@@ -24,10 +25,16 @@ class S3Connection:
         self._connecting = Lock()
 
     def ask(self, question: Callable[[S3Client], T]) -> T:
-        """Return the answer to what may be asked twice; once more after a fault, which may be a stale connection."""
+        """Return the answer to what may be asked twice; once more after a fault, which may be a stale connection.
+
+        Not after a time-out: a store that hangs would keep its caller twice as long.
+        """
+        began = seconds_running()
         try:
             return self.ask_once(question)
         except S3AwayError:
+            if seconds_running() - began >= self._timeout_s:
+                raise
             return self.ask_once(question)
 
     def ask_once(self, question: Callable[[S3Client], T]) -> T:

@@ -8,12 +8,12 @@ import hashlib
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 
-from infra.clock import Clock
+from infra.clock import Clock, seconds_running
 from infra.object_store import (
     PIECE_BYTES,
     Content,
@@ -31,11 +31,11 @@ from infra.object_store import (
     lock_end,
 )
 from infra.s3_client import (
+    BodyStream,
+    GotObject,
     ListedVersions,
     NoSuchObjectError,
-    ObjectBody,
     S3AwayError,
-    S3CutError,
     S3Error,
     ShownObject,
     faults_told,
@@ -46,6 +46,9 @@ from infra.s3_probe import probe_bucket
 from infra.s3_upload import LARGEST_PUT_BYTES, upload
 
 TIMEOUT_S = 20.0
+_PIECE_TIMEOUTS = 3
+"""So many time-outs may pass until a piece is there: a connection that drips never runs into one by itself."""
+
 _COMPLIANCE = "COMPLIANCE"
 _SHA256_BYTES = 32
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
@@ -68,6 +71,7 @@ class S3ObjectStore:
         self._clock = clock
         self._connection = S3Connection(place, timeout_s=timeout_s)
         self._timeout_s = timeout_s
+        self._piece_s = timeout_s * _PIECE_TIMEOUTS
         self._largest_put_bytes = largest_put_bytes
         self._encrypts = True
         self._is_worm = False
@@ -109,7 +113,7 @@ class S3ObjectStore:
             if (start, last) != (0, size_bytes):
                 where["Range"] = f"bytes={start}-{last - 1}"
             got = self._connection.ask(lambda client: client.get_object(**where))
-            return self._pieces(key, got["Body"], last - start)
+            return self._pieces(key, got, last - start)
 
     def set_retention(self, key: str, version_id: str, until: datetime) -> StoredObject:
         whole = lock_end(until)
@@ -280,11 +284,15 @@ class S3ObjectStore:
             found.update(piece)
         return found.digest()
 
-    def _pieces(self, key: str, body: ObjectBody, left: int) -> Iterator[bytes]:
-        with closing(body):
+    def _pieces(self, key: str, got: GotObject, left: int) -> Iterator[bytes]:
+        announced = got["ContentLength"]
+        with got["Body"] as stream:
             while left > 0:
                 with self._told(key, "read"), faults_told():
-                    piece = body.read(min(PIECE_BYTES, left))
+                    piece = _next_piece(stream, min(PIECE_BYTES, left), within_s=self._piece_s)
+                    announced -= len(piece)
+                    if not piece and announced > 0:
+                        raise S3AwayError("it breaks off; see what lies between")
                 if not piece:
                     raise UntrueStoreError(f"{key} in {self.name} ends {left} bytes too early; repair it from a copy")
                 left -= len(piece)
@@ -334,12 +342,22 @@ class S3ObjectStore:
             yield
         except NoSuchObjectError as error:
             raise NoSuchVersionError(f"{self.name} has no such version of {key}") from error
-        except S3CutError as error:
-            raise UntrueStoreError(
-                f"{key} in {self.name} ends too early; try again, or repair it from a copy"
-            ) from error
         except S3Error as error:
             raise ObjectStoreError(f"{self.name} cannot be {done}: {error}") from error
+
+
+def _next_piece(stream: BodyStream, most_bytes: int, *, within_s: float) -> bytes:
+    """Return the next bytes, fewer than `most_bytes` only at the end.
+
+    Raises:
+        S3AwayError: they did not come within `within_s` seconds.
+    """
+    ends, piece = seconds_running() + within_s, bytearray()
+    while len(piece) < most_bytes and (came := stream.read1(most_bytes - len(piece))):
+        piece += came
+        if seconds_running() >= ends and len(piece) < most_bytes:
+            raise S3AwayError("it sends too slowly; see what lies between")
+    return bytes(piece)
 
 
 def _whole_sha256(shown: ShownObject) -> bytes | None:

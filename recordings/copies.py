@@ -5,7 +5,7 @@ own, where they are hashed, so that nothing is ever put into a store that is not
 the right bytes, nothing is written over anything, and an incident tells the whole story.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +22,9 @@ from infra.object_store import Content, ObjectStoreError, StoredObject, UntrueSt
 from recordings.copy_bytes import Expected, Finding, Look, look
 from recordings.copy_findings import about, count, record_look
 from recordings.copy_rows import (
+    AWAY_AGAIN,
     LACKING,
+    MOST_AWAY,
     PERSON,
     CopiesInHandError,
     CopyName,
@@ -33,6 +35,7 @@ from recordings.copy_rows import (
     add_event,
     first_verification,
     hand_on,
+    postpone,
     read_kept,
     want_lock,
     write_copy,
@@ -44,8 +47,6 @@ HOPELESS_AGAIN = timedelta(hours=1)
 """So long after nothing could be done for a recording is it tried again."""
 
 _AT_ONCE = 100
-_MOST_AWAY = 3
-"""After so many recordings for which a store was away a run ends; the next comes in a minute."""
 
 log = logger(__name__)
 
@@ -92,17 +93,27 @@ _WAITING = (
 
 def restore_waiting(keeping: Keeping, *, most_seconds: float) -> int:
     """Restore every copy that some store lacks, oldest recording first; return how many were made."""
-    ends = seconds_running() + most_seconds
-    made = away = 0
+    ends, made = seconds_running() + most_seconds, 0
+    away: list[UUID] = []
     after = UUID(int=0)
     while found := _waiting_after(keeping, after):
         for recording_id in found:
-            if away >= _MOST_AWAY or seconds_running() >= ends:
+            if seconds_running() >= ends:
                 return made
             done = _restore_if_free(keeping, recording_id)
-            made, away = made + len(done.made), away + done.is_away
+            made += len(done.made)
+            away = [*away, recording_id] if done.is_away else []
+            if len(away) >= MOST_AWAY:
+                _let_others_come_first(keeping, away)
+                return made
         after = found[-1]
     return made
+
+
+def _let_others_come_first(keeping: Keeping, away: Sequence[UUID]) -> None:
+    with keeping.engine.begin() as connection:
+        lacking = [(one, copy.copy) for one in away for copy in read_kept(connection, one).lacking()]
+        postpone(connection, lacking, until=keeping.clock() + AWAY_AGAIN)
 
 
 def _waiting_after(keeping: Keeping, after: UUID) -> list[UUID]:

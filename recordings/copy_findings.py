@@ -46,7 +46,9 @@ def same_still(connection: Connection, kept: Kept, copy: CopyRow) -> Kept | None
     found = present.copy(copy.copy)
     if present.disposed_at is not None or found is None:
         return None
-    return present if (found.state, found.version_id) == (copy.state, copy.version_id) else None
+    # A repair may have put the right bytes under the same version since: then it is stored anew.
+    is_same = (found.state, found.version_id, found.stored_at) == (copy.state, copy.version_id, copy.stored_at)
+    return present if is_same else None
 
 
 def about(copy: CopyRow, found: Look) -> dict[str, object]:

@@ -5,7 +5,7 @@ store was asked is read again under a lock of the recording's row before anythin
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text, tuple_, update
 
 from compliance.sale_tables import sale_calls
 from infra.clock import Clock
@@ -38,6 +38,12 @@ class CopyState(StrEnum):
     CHANGED = "changed"
     REMOVED = "removed"
 
+
+AWAY_AGAIN = timedelta(minutes=5)
+"""So long those wait that kept a run from going on, while others are tried."""
+
+MOST_AWAY = 3
+"""After so many in a row about which a store could say nothing a run ends: most likely the store is away."""
 
 LACKING = (CopyState.WANTED, CopyState.MISSING, CopyState.CHANGED)
 """States in which a store does not have the bytes that it should."""
@@ -137,6 +143,14 @@ def write_copy(connection: Connection, kept: Kept, name: CopyName, values: Mappi
     """Change the row of a copy."""
     theirs = (recording_copies.c.recording_id == kept.recording_id) & (recording_copies.c.copy == name)
     connection.execute(update(recording_copies).where(theirs).values(**values))
+
+
+def postpone(connection: Connection, copies: Sequence[tuple[UUID, CopyName]], *, until: datetime) -> None:
+    """Have others come before these copies, whose stores could not say anything about them."""
+    columns = recording_copies.c
+    is_sooner = columns.verify_after.is_(None) | (columns.verify_after < until)
+    theirs = tuple_(columns.recording_id, columns.copy).in_(copies)
+    connection.execute(update(recording_copies).where(theirs, is_sooner).values(verify_after=until))
 
 
 def want_lock(connection: Connection, recording_id: UUID) -> None:

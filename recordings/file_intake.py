@@ -1,6 +1,5 @@
 """Files on a disk into the archive, one by one: what the command line and the spool have in common."""
 
-import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +12,12 @@ from recordings.archive import take_in
 from recordings.metadata import Fault, Metadata, MetadataError
 from recordings.places import Places
 from recordings.registration import Arrival, DisposedRecordingError, Registered
-from recordings.staging import NoRegularFileError, stage_file
+from recordings.staging import NoRegularFileError, UnreadableSourceError, source_faults, stage_file
 from recordings.unreadable_audio import UnreadableAudioError
 
 MetadataReader = Callable[[datetime], Metadata]
 """Reads what is said of a file, at the instant given; raises MetadataError."""
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _GROWING = frozenset({"metadata", "sha256"})
 
 
@@ -53,10 +51,11 @@ def take_file(intake: FileIntake, path: Path, read: MetadataReader, *, follow_li
     Raises:
         FileRefusedError: it cannot be used.
         ObjectStoreError: the store cannot keep it now.
-        OSError: there is no room to stage it.
+        OSError: the staging directory cannot be written to.
     """
     try:
-        metadata = read(intake.clock())
+        with source_faults():
+            metadata = read(intake.clock())
         staged = stage_file(path, intake.places.staging, follow_links=follow_links)
         try:
             arrival = Arrival(staged, metadata, intake.source, intake.person)
@@ -72,8 +71,5 @@ def take_file(intake: FileIntake, path: Path, read: MetadataReader, *, follow_li
         raise FileRefusedError("disposed", [Fault("file", str(error))]) from error
     except NoRegularFileError as error:
         raise FileRefusedError("no_regular_file", [Fault("file", str(error))]) from error
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise
-        message = f"cannot be read: {error.strerror}"
-        raise FileRefusedError("unreadable_file", [Fault("file", message)]) from error
+    except UnreadableSourceError as error:
+        raise FileRefusedError("unreadable_file", [Fault("file", f"cannot be read: {error}")]) from error

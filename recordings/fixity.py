@@ -20,6 +20,8 @@ from recordings.copies import Restored, restore
 from recordings.copy_bytes import Expected, Finding, Weakness, look, look_at_lock
 from recordings.copy_findings import may_judge_lock, record_lock, record_look
 from recordings.copy_rows import (
+    AWAY_AGAIN,
+    MOST_AWAY,
     CopiesInHandError,
     CopyName,
     CopyRow,
@@ -27,6 +29,7 @@ from recordings.copy_rows import (
     Keeping,
     Kept,
     hand_on,
+    postpone,
     read_kept,
 )
 from recordings.fixity_incidents import open_incident_of
@@ -198,18 +201,23 @@ _BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
 def verify_due(keeping: Keeping, limits: Limits) -> int:
     """Verify the copies that are due, oldest first, until a limit is reached; return how many bytes were read.
 
-    A store that is away ends the turn of its copies, and not that of the other store's.
+    A store that is away ends the turn of its copies, and not that of the other store's. Those that it could say nothing
+    about come later than others then: it may be just these.
     """
     ends, read_bytes = seconds_running() + limits.most_seconds, 0
     for name in CopyName:
+        away: list[tuple[UUID, CopyName]] = []
         for due in _due(keeping, name):
             left = limits.most_bytes - read_bytes
             if seconds_running() >= ends or left <= 0 or (due.size_bytes > left and read_bytes):
                 break
             found = _verify_one(keeping, due.recording_id, name)
             read_bytes += found.read_bytes
-            if found.shown.finding is Finding.AWAY:
+            away = [*away, (due.recording_id, name)] if found.shown.finding is Finding.AWAY else []
+            if len(away) >= MOST_AWAY:
                 log.warning("store_away", store=found.shown.store)
+                with keeping.engine.begin() as connection:
+                    postpone(connection, away, until=keeping.clock() + AWAY_AGAIN)
                 break
     return read_bytes
 

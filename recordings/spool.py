@@ -18,7 +18,8 @@ from typing import NamedTuple
 import msgspec
 
 from compliance.shanghai import SHANGHAI, shanghai_day
-from infra.clock import Clock
+from infra.clock import Clock, seconds_running
+from infra.logs import logger
 from recordings.file_intake import FileIntake, FileRefusedError, take_file
 from recordings.metadata import Fault, parse_metadata
 from recordings.spool_moves import UNPAIRED, MoveError, finish_half_moved, move_pair, write_reason
@@ -40,6 +41,10 @@ AUDIO_SUFFIXES = frozenset(
 """Other files are somebody's on their way to a name of these, and are left alone."""
 
 _LONGEST_METADATA_BYTES = 100_000
+_MOST_FAILING = 3
+"""After so many pairs in a row that could not be taken in a look ends: it is not the pairs, then."""
+
+log = logger(__name__)
 
 
 class Look(NamedTuple):
@@ -51,6 +56,8 @@ class Look(NamedTuple):
     unpaired: int = 0
     stuck: int = 0
     """Pairs that could not be moved away after they were taken in or refused: see the permissions of the spool."""
+    failing: int = 0
+    """Pairs that could not be taken in for no fault of theirs that is known; each look tries them again, last."""
 
 
 class _Seen(NamedTuple):
@@ -83,27 +90,48 @@ class Spool:
     intake: FileIntake
     files_clock: Clock
     _seen: dict[Path, _Seen] = field(default_factory=dict)
+    _failing: set[Path] = field(default_factory=set)
 
-    def look(self, *, most: int) -> Look:
-        """Take in what is ready, oldest first, `most` pairs at a time.
+    def look(self, *, most: int, most_seconds: float) -> Look:
+        """Take in what is ready, oldest first, `most` pairs at a time; none is begun after `most_seconds`.
+
+        A pair that fails is left where it is, and comes after all others from then on, so that it holds up nobody.
 
         Raises:
-            ObjectStoreError: the store cannot keep anything now; what is left waits.
-            OSError: the spool cannot be read, or there is no room for staging.
+            Exception: whatever kept every pair that was tried from being taken in; what is left waits.
+            OSError: the spool cannot be read.
         """
-        now = self.files_clock()
+        now, ends = self.files_clock(), seconds_running() + most_seconds
         found = _named_files(self.directory)
         self._note(found, now)
         counts = dict.fromkeys(Look._fields, 0)
-        for name in sorted(found, key=self._age_of):
-            if counts["taken"] + counts["refused"] >= most:
+        in_a_row = 0
+        for name in sorted(found, key=self._turn_of):
+            if counts["taken"] + counts["refused"] >= most or seconds_running() >= ends:
                 counts["waiting"] += 1
                 continue
-            try:
-                counts[self._deal_with(name, now)] += 1
-            except FileNotFoundError:  # taken away by whoever put it there
-                counts["waiting"] += 1
+            what, fault = self._try(name, now)
+            counts[what] += 1
+            in_a_row = in_a_row + 1 if fault is not None else 0
+            if fault is not None and (in_a_row >= _MOST_FAILING or len(found) == counts["failing"]):
+                raise fault
         return Look(**counts)
+
+    def _try(self, name: _Name, now: datetime) -> tuple[str, Exception | None]:
+        """Do what is to be done about one name; return which count it belongs to, and what it failed with."""
+        try:
+            counted = self._deal_with(name, now)
+        except FileNotFoundError:  # taken away by whoever put it there
+            return "waiting", None
+        except Exception as error:  # noqa: BLE001 - no pair may keep those behind it waiting, whatever is wrong with it
+            log.error("spool_pair_failing", error=type(error).__name__)  # noqa: TRY400 - a message may hold its name
+            self._failing.update(name.files)
+            return "failing", error
+        self._failing.difference_update(name.files)
+        return counted, None
+
+    def _turn_of(self, name: _Name) -> tuple[bool, int]:
+        return not self._failing.isdisjoint(name.files), self._age_of(name)
 
     def _age_of(self, name: _Name) -> int:
         return min((self._seen[path].mtime_ns for path in name.files if path in self._seen), default=0)
@@ -119,6 +147,7 @@ class Spool:
                 since = before.since if is_same and before is not None else now
                 noted[path] = _Seen(status.st_size, status.st_mtime_ns, since)
         self._seen = noted
+        self._failing.intersection_update(noted)
 
     def _deal_with(self, name: _Name, now: datetime) -> str:
         """Do what is to be done about one name, and return which count it belongs to."""
@@ -132,7 +161,8 @@ class Spool:
                 self.intake, audio, lambda at: parse_metadata(_read(metadata), now=at), follow_links=False
             )
         except FileRefusedError as error:
-            if error.may_be_unfinished and self._may_be_unfinished(name, now):
+            # Or what was refused is not what is there now.
+            if (error.may_be_unfinished and self._may_be_unfinished(name, now)) or not self._is_unchanged(name):
                 return "waiting"
             return self._refuse(name, error)
         if not self._is_unchanged(name):

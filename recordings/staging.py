@@ -3,11 +3,12 @@
 Owns the staging directory. What a broken attempt leaves there is nobody's and is removed after a day.
 """
 
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,10 +18,16 @@ from infra.ids import new_id_text
 from infra.object_store import Content
 
 _PIECE_BYTES = 1 << 20
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What opening any file may fail with, for reasons of this process or machine."""
 
 
 class NoRegularFileError(ValueError):
     """A link, a directory, a pipe or a device lies where a file was expected; it is not opened."""
+
+
+class UnreadableSourceError(ValueError):
+    """A file that was to be staged cannot be read; the message is the system's reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +58,35 @@ def stage_file(source: Path, directory: Path, *, follow_links: bool = False) -> 
 
     Raises:
         NoRegularFileError: `source` is no regular file, or a link and `follow_links` is False.
-        OSError: it cannot be read, or there is no room.
+        UnreadableSourceError: it cannot be read.
+        OSError: nothing can be written below `directory`.
     """
     target = staging_path(directory)
     try:
-        with _opened(source, follow_links=follow_links) as reading, target.open("xb") as writing:
+        with ExitStack() as opened:
+            with source_faults():
+                reading = opened.enter_context(_opened(source, follow_links=follow_links))
+            writing = opened.enter_context(target.open("xb"))
             size_bytes, sha256 = _copy(reading, writing)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
     return StagedFile(target, size_bytes, sha256)
+
+
+@contextmanager
+def source_faults() -> Iterator[None]:
+    """Tell faults of a file that is read from those of the place that is written to.
+
+    Raises:
+        UnreadableSourceError: in place of an OSError that is the file's.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OURS:
+            raise
+        raise UnreadableSourceError(error.strerror or type(error).__name__) from error
 
 
 def sync_staged(path: Path) -> StagedFile:
@@ -103,10 +129,15 @@ def _copy(reading: BinaryIO, writing: BinaryIO) -> tuple[int, bytes]:
     """Copy to the end, and return how many bytes there were and their SHA-256."""
     digest = hashlib.sha256()
     size_bytes = 0
-    while piece := reading.read(_PIECE_BYTES):
+    while piece := _next_piece(reading):
         digest.update(piece)
         writing.write(piece)
         size_bytes += len(piece)
     writing.flush()
     os.fsync(writing.fileno())
     return size_bytes, digest.digest()
+
+
+def _next_piece(reading: BinaryIO) -> bytes:
+    with source_faults():
+        return reading.read(_PIECE_BYTES)

@@ -24,7 +24,8 @@ LINK_RECORDINGS = "telesales.link_recordings"
 LINK_EVERY_SECONDS = 60.0
 
 _MOST_PAIRS = 50
-"""So many at a look: other tasks have their turn, and the next look comes in seconds."""
+_MOST_SECONDS = 5.0
+"""So much at a look: other tasks have their turn, and the next look comes in seconds."""
 
 _STAGED_KEPT_FOR = timedelta(days=1)
 _PERSON = "spool"
@@ -49,7 +50,7 @@ def look_into_spool(spool: Spool) -> None:
         with _alone(spool.intake.engine) as is_alone:
             if not is_alone:
                 return
-            found = spool.look(most=_MOST_PAIRS)
+            found = spool.look(most=_MOST_PAIRS, most_seconds=_MOST_SECONDS)
     except (SQLAlchemyError, ObjectStoreError) as error:
         log.warning("spool_waits", error=type(error).__name__)
         return
@@ -58,8 +59,8 @@ def look_into_spool(spool: Spool) -> None:
         return
     if found.taken or found.refused:
         log.info("spool_taken", **found._asdict())
-    if found.refused or found.unpaired or found.stuck:
-        log.warning("spool_needs_care", refused=found.refused, unpaired=found.unpaired, stuck=found.stuck)
+    if found.refused or found.unpaired or found.stuck or found.failing:
+        log.warning("spool_needs_care", **found._asdict())
 
 
 @contextmanager

@@ -144,7 +144,13 @@ def is_database_away(error: BaseException) -> bool:
     return (_sqlstate(error) or "").startswith(_AWAY_STATES)
 
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL = "The server's disk is full."
+_DISKS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EROFS: "The server's disk cannot be written to: systems turn a failing disk read-only.",
+}
 _Answer = Callable[[Exception], Problem]
 _domain: dict[type[Exception], _Answer] = {}
 
@@ -229,10 +235,11 @@ def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collec
 
 
 def _on_disk(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, OSError) or error.errno not in _DISK_FULL:
+    told = _DISKS.get(error.errno or 0) if isinstance(error, OSError) else None
+    if told is None:
         raise error
-    log.error("disk_full", error=type(error).__name__)
-    return database_away("The server's disk is full.").response()
+    log.error("disk_unusable", reason=told)
+    return database_away(told).response()
 
 
 def _on_domain(_request: Request, error: Exception) -> Response:

@@ -116,14 +116,20 @@ ClientFor = Callable[..., httpx2.Client]
 
 
 @pytest.fixture
+def app_settings(tmp_path: Path) -> Settings:
+    """What the application of `client_for` runs with; a module of tests may have its own."""
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
 def client_for(
-    database: str, engine: Engine, clock: SettableClock, tmp_path: Path
+    database: str, engine: Engine, clock: SettableClock, app_settings: Settings
 ) -> Iterator[Callable[..., TestClient]]:
     """Return clients of one running application by role, each with a live token of its own owner.
 
     `client_for("officer", owner="officer2")` is another person of the same role.
     """
-    app = create_app(Settings(data_dir=tmp_path), database_url=application_url(database), clock=clock)
+    app = create_app(app_settings, database_url=application_url(database), clock=clock)
     with TestClient(app, raise_server_exceptions=False) as running:
 
         def client(role: str, *, owner: str | None = None) -> TestClient:

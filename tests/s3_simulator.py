@@ -4,7 +4,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -29,6 +29,7 @@ class Fault(StrEnum):
     FORBIDDEN = "403"
     FORGETS = "200, and nothing stored"
     CUT = "cut off in mid-body"
+    DRIPS = "a byte now and then"
     SHORTER = "a shorter body, and its length"
     OTHER_BYTES = "other bytes"
     OTHER_CHECKSUM = "other bytes stored, and their checksum"
@@ -56,6 +57,11 @@ class Simulator:
     asked: list[str] = field(default_factory=list)
     lock: RLock = field(default_factory=RLock)
     over: Event = field(default_factory=Event)
+    ahead: timedelta = timedelta()
+    """How far the clock by which locks end is ahead of this machine's; requests are dated by the latter."""
+
+    def now(self) -> datetime:
+        return utc_now() + self.ahead
 
     def fails(self, fault: Fault, *operations: str, times: int = 1_000_000) -> None:
         """Have `fault` in these operations, all if none is named, so many times."""
@@ -206,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is Fault.FORGETS:
             return self._done(**{"x-amz-version-id": "v999999"})
         body = self.body[::-1] if self.fault is Fault.OTHER_CHECKSUM else self.body
-        version = LockVersion("", body, utc_now())
+        version = LockVersion("", body, self.simulator.now())
         if self.fault is not Fault.OTHER_CHECKSUM and given not in {None, version.checksum}:
             raise Refusal(400, "BadDigest")
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
@@ -215,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._stored(body)
 
     def _stored(self, body: bytes, *, parts: int = 0) -> None:
-        version = self.simulator.bucket.add(self.key, body, now=utc_now())
+        version = self.simulator.bucket.add(self.key, body, now=self.simulator.now())
         held = self.headers.get("x-amz-object-lock-legal-hold") == "ON"
         version.is_held = held and self.fault is not Fault.NO_LOCK
         version.encryption, version.parts = self.headers.get("x-amz-server-side-encryption"), parts
@@ -244,8 +250,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, None, length=len(body), **self._told(version))
             self.wfile.write(body[: len(body) // 2])
             self.close_connection = True
+        elif self.fault is Fault.DRIPS:
+            self._send(status, None, length=len(body), **self._told(version))
+            self._drip(body)
         else:
             self._send(status, body, **self._told(version))
+
+    def _drip(self, body: bytes) -> None:
+        with suppress(OSError):  # whoever reads may have had enough
+            for at in range(len(body)):
+                self.simulator.over.wait(0.02)
+                self.wfile.write(body[at : at + 1])
+        self.close_connection = True
 
     def _found(self) -> LockVersion:
         return self.simulator.bucket.find(self.key, self.query.get("versionId"))
@@ -269,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is Fault.ANY_DATE:
             version.mode, version.until = mode, until
         elif self.fault is not Fault.NO_LOCK:
-            self.simulator.bucket.lock(version, mode, until, now=utc_now())
+            self.simulator.bucket.lock(version, mode, until, now=self.simulator.now())
         self._done()
 
     def _retention(self) -> None:
@@ -290,7 +306,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is Fault.DELETES:
             self.simulator.bucket.keys[self.key].remove(self._found())
         elif self.fault is not Fault.KEEPS:
-            self.simulator.bucket.delete(self.key, version_id, now=utc_now())
+            self.simulator.bucket.delete(self.key, version_id, now=self.simulator.now())
         self._done(204)
 
     def _part(self) -> None:

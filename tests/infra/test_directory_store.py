@@ -218,3 +218,15 @@ def test_bytes_and_line_are_each_on_disk_before_the_next_step(
     store.put("cd/other", given, is_held=True)
 
     assert [name for name, _ in groupby(called)] == ["fsync", "replace", "fsync", "pwrite", "fsync"]
+
+
+def test_bytes_that_the_disk_cannot_read_any_more_are_damage_and_not_a_store_that_is_away(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    version_id = store.put(KEY, content(tmp_path, b"voice"), is_held=True).version_id
+    damaged = next((tmp_path / "store").rglob("*+*[0-9a-f]"))
+    damaged.unlink()
+    damaged.symlink_to("/proc/self/mem")  # whose first bytes fail with EIO, as a bad sector does
+
+    with pytest.raises(UntrueStoreError, match="EIO"):
+        b"".join(store.read(KEY, version_id))

@@ -138,17 +138,44 @@ def test_what_is_put_is_encrypted_where_the_store_can(
     assert simulator.bucket.keys[NAME][0].encryption == "AES256"
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [pytest.param(Fault.CUT, "too early", id="cut"), pytest.param(Fault.SHORTER, "1 bytes too early", id="shorter")],
-)
-def test_a_body_that_ends_too_early_is_told(
-    store: S3ObjectStore, simulator: Simulator, kept: StoredObject, fault: Fault, said: str
+def test_a_body_shorter_than_what_was_put_is_told(
+    store: S3ObjectStore, simulator: Simulator, kept: StoredObject
 ) -> None:
-    simulator.fails(fault, "get")
+    simulator.fails(Fault.SHORTER, "get")
 
-    with pytest.raises(UntrueStoreError, match=said):
+    with pytest.raises(UntrueStoreError, match="1 bytes too early"):
         b"".join(store.read(KEY, kept.version_id))
+
+
+def test_a_connection_that_breaks_off_says_nothing_about_the_bytes(
+    store: S3ObjectStore, simulator: Simulator, kept: StoredObject
+) -> None:
+    simulator.fails(Fault.CUT, "get")
+
+    with pytest.raises(ObjectStoreError, match="breaks off") as raised:
+        b"".join(store.read(KEY, kept.version_id))
+
+    assert not isinstance(raised.value, UntrueStoreError)
+
+
+def test_a_body_that_drips_is_not_waited_for_without_end(simulator: Simulator, tmp_path: Path) -> None:
+    store = S3ObjectStore(read_s3_place(simulator.place()), clock=utc_now, timeout_s=0.5)
+    version_id = store.put(KEY, content(tmp_path, b"voice" * 80), is_held=False).version_id
+    simulator.fails(Fault.DRIPS, "get")
+
+    with pytest.raises(ObjectStoreError, match="too slowly"):
+        b"".join(store.read(KEY, version_id))
+
+
+def test_a_store_that_hangs_is_not_asked_again_at_once(simulator: Simulator, kept: StoredObject) -> None:
+    store = S3ObjectStore(read_s3_place(simulator.place()), clock=utc_now, timeout_s=0.3)
+    simulator.fails(Fault.HANGS, "head")
+    before = simulator.asked.count("head")
+
+    with pytest.raises(ObjectStoreError, match="does not answer"):
+        store.head(KEY, kept.version_id)
+
+    assert simulator.asked.count("head") == before + 1
 
 
 def test_other_bytes_are_for_the_reader_to_find(store: S3ObjectStore, simulator: Simulator, kept: StoredObject) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from infra.ids import new_id
 from recordings.copies import HOPELESS_AGAIN, restore_waiting
-from recordings.copy_rows import CopiesInHandError, UnknownRecordingError, hand_on, read_kept
+from recordings.copy_rows import AWAY_AGAIN, CopiesInHandError, UnknownRecordingError, hand_on, read_kept
 from recordings.fixity import verify_recording
 from tests.recordings.archive_rows import add_sale
 from tests.recordings.kept_copies import PERIOD, TwoCopies
@@ -206,3 +206,17 @@ def test_a_full_or_unusable_staging_directory_stops_nothing_for_good(archive: Tw
 def test_an_unknown_recording_is_an_error(archive: TwoCopies) -> None:
     with pytest.raises(UnknownRecordingError, match="there is no recording"):
         verify_recording(archive.keeping, new_id())
+
+
+def test_recordings_that_no_store_can_say_anything_about_hold_up_no_other(archive: TwoCopies) -> None:
+    stuck = [archive.add(data) for data in (b"a", b"b", b"c")]
+    for recording_id in stuck:
+        path = archive.bytes_path(recording_id, "first")
+        path.unlink()
+        path.mkdir()
+    later = archive.add(b"voice")
+
+    assert restore_waiting(archive.keeping, most_seconds=SECONDS) == 0
+    assert restore_waiting(archive.keeping, most_seconds=SECONDS) == 1
+    assert archive.read(later, "second") == b"voice"
+    assert archive.copy(stuck[0], "second").verify_after == archive.clock() + AWAY_AGAIN

@@ -10,7 +10,8 @@ from sqlalchemy import update
 from compliance.tables import incidents
 from infra.directory_store import DirectoryStore
 from recordings.copies import restore_waiting
-from recordings.copy_bytes import Finding, Weakness
+from recordings.copy_bytes import Finding, Look, Weakness
+from recordings.copy_findings import record_look
 from recordings.copy_rows import first_verification, hand_on, read_kept
 from recordings.fixity import DisposedError, Limits, verify_due, verify_recording
 from recordings.tables import recording_copies
@@ -286,6 +287,37 @@ def test_a_store_that_is_away_is_said_to_be(archive: TwoCopies, kept: UUID) -> N
 
     assert [one.finding for one in found.copies] == [Finding.AWAY, Finding.GOOD]
     assert (found.is_good, found.incident_id) == (False, None)
+
+
+def test_copies_that_their_store_can_say_nothing_about_hold_up_no_other(archive: TwoCopies, kept: UUID) -> None:
+    stuck = [archive.add(data) for data in (b"a", b"b", b"c")]
+    for recording_id in stuck:
+        archive.due_at(recording_id, "first", archive.clock() - timedelta(days=1))
+        path = archive.bytes_path(recording_id, "first")
+        path.unlink()
+        path.mkdir()
+    archive.due_at(kept, "first", archive.clock())
+
+    verify_due(archive.keeping, MUCH)
+    assert archive.copy(kept, "first").verify_after == archive.clock()
+    verify_due(archive.keeping, MUCH)
+    assert archive.copy(kept, "first").verify_after == archive.clock() + PERIOD
+    assert archive.incidents() == []
+
+
+def test_damage_seen_before_a_repair_says_nothing_about_what_is_there_after_it(archive: TwoCopies, kept: UUID) -> None:
+    with archive.engine.connect() as connection:
+        before = read_kept(connection, kept)
+    archive.flip(kept, "first")
+    seen = Look(Finding.CHANGED, b"0" * 32, 5)
+    archive.clock.advance(timedelta(seconds=1))
+    verify_recording(archive.keeping, kept)
+
+    with archive.engine.begin() as connection:
+        copy = before.copies[0]
+        told = record_look(connection, before, copy, seen, period=PERIOD, now=archive.clock())
+
+    assert (told, archive.copy(kept, "first").state) == (None, "stored")
 
 
 def test_what_another_has_in_hand_is_left_to_the_next_run(archive: TwoCopies, kept: UUID) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from infra.clock import utc_now
 from infra.object_store import ObjectStoreError
 from recordings.file_intake import FileIntake
 from recordings.places import Places
 from recordings.spool import Look, Spool
-from recordings.tables import recordings
+from recordings.tables import recording_copies, recordings
 from tests.conftest import NOON, SettableClock
 from tests.recordings.desk import METADATA, places_below, stereo, without
 
@@ -43,12 +43,19 @@ class Recorder:
         os.utime(path, (at, at))
         return path
 
-    def put_pair(self, stem: str = "x", fields: Mapping[str, object] = METADATA, *, sound: bytes | None = None) -> None:
-        self.put(f"{stem}.wav", self.sound if sound is None else sound)
-        self.put(f"{stem}.json", json.dumps(fields).encode())
+    def put_pair(
+        self,
+        stem: str = "x",
+        fields: Mapping[str, object] = METADATA,
+        *,
+        sound: bytes | None = None,
+        age: timedelta = LONG_AGO,
+    ) -> None:
+        self.put(f"{stem}.wav", self.sound if sound is None else sound, age=age)
+        self.put(f"{stem}.json", json.dumps(fields).encode(), age=age)
 
     def look(self) -> Look:
-        return self.spool.look(most=100)
+        return self.spool.look(most=100, most_seconds=60)
 
     def look_twice(self) -> Look:
         """Look, and look again when what was seen has had time to change."""
@@ -327,7 +334,7 @@ def test_only_so_many_are_taken_at_a_look_the_oldest_first(recorder: Recorder, e
     recorder.look()
     recorder.clock.advance(timedelta(seconds=10))
 
-    assert recorder.spool.look(most=1) == Look(taken=1, waiting=1)
+    assert recorder.spool.look(most=1, most_seconds=60) == Look(taken=1, waiting=1)
     assert stored(engine) == ["call-b"]
 
 
@@ -339,3 +346,53 @@ def test_what_cannot_be_moved_away_is_told(recorder: Recorder, engine: Engine) -
     assert stored(engine) == ["call-1"]
     (recorder.directory / "taken").unlink()
     assert recorder.look() == Look(taken=1)
+
+
+def test_a_pair_that_the_store_cannot_take_holds_up_no_other(
+    recorder: Recorder, places: Places, engine: Engine
+) -> None:
+    recorder.put_pair("a", without(call_id="call-a"))
+    recorder.look_twice()
+    [journal] = Path(places.first.name).rglob("*+versions.jsonl")
+    journal.write_text("no journal\n")
+    with engine.begin() as connection:
+        connection.execute(update(recording_copies).where(recording_copies.c.copy == "first").values(state="missing"))
+    recorder.put_pair("a", without(call_id="call-a"), age=timedelta(hours=1))
+    recorder.put_pair("b", without(call_id="call-b"))
+
+    assert recorder.look_twice() == Look(taken=1, failing=1)
+    assert stored(engine) == ["call-a", "call-b"]
+
+
+def test_pairs_that_failed_come_after_all_others(recorder: Recorder, places: Places, engine: Engine) -> None:
+    recorder.put_pair("a", without(call_id="call-a"), age=timedelta(hours=1))
+    places.staging.parent.mkdir()
+    places.staging.write_text("in the way")
+    with pytest.raises(FileExistsError):
+        recorder.look_twice()
+    places.staging.unlink()
+    recorder.put_pair("b", without(call_id="call-b"))
+    recorder.spool.look(most=0, most_seconds=60)
+    recorder.clock.advance(timedelta(seconds=10))
+
+    assert recorder.spool.look(most=1, most_seconds=60) == Look(taken=1, waiting=1)
+    assert stored(engine) == ["call-b"]
+
+
+def test_a_staging_directory_that_cannot_be_written_refuses_no_pair(recorder: Recorder, places: Places) -> None:
+    recorder.put_pair()
+    places.staging.parent.mkdir(exist_ok=True)
+    places.staging.write_text("in the way")
+    with pytest.raises(FileExistsError):
+        recorder.look_twice()
+
+    assert recorder.files() == {"x.wav", "x.json"}
+
+
+def test_no_pair_is_begun_after_the_seconds_of_a_look(recorder: Recorder, engine: Engine) -> None:
+    recorder.put_pair()
+    recorder.look()
+    recorder.clock.advance(timedelta(seconds=10))
+
+    assert recorder.spool.look(most=100, most_seconds=0) == Look(waiting=1)
+    assert stored(engine) == []

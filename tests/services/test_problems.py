@@ -4,7 +4,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
-from errno import EDQUOT, EFBIG, EIO, ENOSPC
+from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from http import HTTPStatus
 from types import ModuleType
 
@@ -67,12 +67,12 @@ NEVER_REACHES_HTTP = {
     "infra.postgres_account.EmbeddedPostgresError": "the command line says it",
     "infra.s3_client.NoSuchObjectError": "an object that is not there is none",
     "infra.s3_client.S3AwayError": "each store of ours raises its own error from it",
-    "infra.s3_client.S3CutError": "each store of ours raises its own error from it",
     "infra.s3_client.S3Error": "each store of ours raises its own error from it",
     "infra.s3_place.S3PlaceError": "becomes a line of SettingsError",
     "infra.settings.SettingsError": "the command line says it",
     "infra.version_journal.BrokenJournalError": "the directory store raises its own error from it",
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
+    "recordings.staging.UnreadableSourceError": "the intake of files refuses the file in its place",
     "recordings.file_intake.FileRefusedError": "becomes a row of refused.csv or a reason in the quarantine",
     "recordings.file_lists.UnreadableFileListError": "the command line says it",
     "recordings.spool_moves.MoveError": "the log says it; the pair stays in the spool",
@@ -251,8 +251,8 @@ def test_what_counts_as_away(error: Exception, away: bool) -> None:
     assert is_database_away(error) is away
 
 
-@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EFBIG, 503), (EIO, 500)])
-def test_a_full_disk_is_no_fault_of_the_product(number: int, status: int) -> None:
+@pytest.mark.parametrize(("number", "status"), [(ENOSPC, 503), (EDQUOT, 503), (EFBIG, 503), (EROFS, 503), (EIO, 500)])
+def test_a_disk_that_is_full_or_read_only_is_no_fault_of_the_product(number: int, status: int) -> None:
     app = FastAPI()
     install_problem_handlers(app, methods_at=lambda _path: ())
 
