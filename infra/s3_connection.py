@@ -62,6 +62,17 @@ class S3Connection:
                 raise
         return self._head(where)  # somebody has put it in between
 
+    def head_if_any(self, where: dict[str, str]) -> ShownObject | None:
+        """Return the same, None if HEAD finds nothing: for who then puts, and is told by that what is wrong."""
+        try:
+            return self._head(where)
+        except NoSuchObjectError:
+            return None
+        except S3AwayError:
+            raise
+        except S3Error:
+            return self.head(where)
+
     def _head(self, where: dict[str, str]) -> ShownObject:
         return self.ask(lambda client: client.head_object(**where, ChecksumMode="ENABLED"))
 

@@ -194,9 +194,12 @@ class S3ObjectStore:
     def _same(self, key: str, content: Content, *, is_held: bool) -> StoredObject | None:
         """Return the latest version if it has these bytes, proven by reading them, and this hold."""
         try:
-            found = self._object(key, self._connection.head(self._where(key)))
+            shown = self._connection.head_if_any(self._where(key))
         except NoSuchObjectError:
             return None
+        if shown is None:
+            return None
+        found = self._object(key, shown)
         alike = (found.size_bytes, found.is_held) == (content.size_bytes, is_held)
         if not alike or found.sha256 not in {None, content.sha256}:
             return None

@@ -1,9 +1,9 @@
 """Taking recordings into the archive (arts. 35, 36): what comes in by any way passes through here.
 
 A staged file is checked, decoded, put into the first store under hold and read back; only then is it registered, in
-one transaction, and only after that transaction is it acknowledged. A break at any step leaves nothing that counts:
-who tries again finds the object that was put by its key, and ends with the same recording. The second copy and the
-retention that both stores enforce are brought about by tasks, whose queue the rows are.
+one transaction with others that came meanwhile, and only after its commit is it acknowledged. A break at any step
+leaves nothing that counts: who tries again finds the object that was put by its key, and ends with the same recording.
+The second copy and the retention that both stores enforce are brought about by tasks, whose queue the rows are.
 """
 
 from sqlalchemy import Engine
@@ -15,11 +15,18 @@ from recordings.metadata import Fault, Metadata, MetadataError
 from recordings.object_keys import object_key, playable_key
 from recordings.places import Places
 from recordings.playable import write_playable
-from recordings.registration import Arrival, Prepared, Registered, register, register_known
+from recordings.registration import Arrival, Prepared, Registered, register_known
+from recordings.registration_queue import RegistrationQueue, registered_alone
 from recordings.staging import StagedFile, staging_path, sync_staged
 
 
 def take_in(engine: Engine, places: Places, arrival: Arrival, *, clock: Clock) -> Registered:
+    """Take a staged file in, by itself; see `take_in_by`."""
+    queue = RegistrationQueue(engine, places, clock=clock, answers=registered_alone)
+    return take_in_by(queue, arrival)
+
+
+def take_in_by(queue: RegistrationQueue[Registered], arrival: Arrival) -> Registered:
     """Take a staged file in, committed when this returns; the file is the caller's to discard.
 
     Raises:
@@ -29,13 +36,9 @@ def take_in(engine: Engine, places: Places, arrival: Arrival, *, clock: Clock) -
         ObjectStoreError: the store cannot keep it now; nothing is registered.
     """
     check_digest(arrival)
-    with engine.begin() as connection:
-        known = register_known(connection, arrival, now=clock())
-    if known is not None:
-        return known
-    prepared = prepare(places, arrival)
-    with engine.begin() as connection:
-        return register(connection, places, prepared, now=clock())
+    with queue.engine.begin() as connection:
+        known = register_known(connection, arrival, now=queue.clock())
+    return known or queue.register(prepare(queue.places, arrival))
 
 
 def check_digest(arrival: Arrival) -> None:

@@ -1,17 +1,18 @@
 """Files on a disk into the archive, one by one: what the command line and the spool have in common."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from infra.clock import Clock
-from recordings.archive import take_in
+from recordings.archive import take_in_by
 from recordings.metadata import Fault, Metadata, MetadataError
 from recordings.places import Places
 from recordings.registration import Arrival, DisposedRecordingError, Registered
+from recordings.registration_queue import RegistrationQueue, registered_alone
 from recordings.staging import NoRegularFileError, UnreadableSourceError, source_faults, stage_file
 from recordings.unreadable_audio import UnreadableAudioError
 
@@ -43,6 +44,11 @@ class FileIntake:
     clock: Clock
     source: str
     person: str
+    queue: RegistrationQueue[Registered] = field(init=False)
+
+    def __post_init__(self) -> None:
+        queue = RegistrationQueue(self.engine, self.places, clock=self.clock, answers=registered_alone)
+        object.__setattr__(self, "queue", queue)
 
 
 def take_file(intake: FileIntake, path: Path, read: MetadataReader, *, follow_links: bool) -> Registered:
@@ -59,7 +65,7 @@ def take_file(intake: FileIntake, path: Path, read: MetadataReader, *, follow_li
         staged = stage_file(path, intake.places.staging, follow_links=follow_links)
         try:
             arrival = Arrival(staged, metadata, intake.source, intake.person)
-            return take_in(intake.engine, intake.places, arrival, clock=intake.clock)
+            return take_in_by(intake.queue, arrival)
         finally:
             staged.discard()
     except MetadataError as error:

@@ -4,11 +4,13 @@ A recording that names something unknown is kept and marked. A sweep links it wh
 an incident when that takes longer than a day.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, exists, func, or_, select, update
+from sqlalchemy import Connection, Row, RowMapping, bindparam, exists, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from compliance.incidents import NewIncident, open_incidents
 from compliance.policy_store import policy_for_blocks
@@ -27,6 +29,13 @@ _ARTICLE = "36"
 
 _columns = recordings.c
 
+_CALLS = text("""
+    SELECT call_id, agent_id, direction, caller_digits, callee_digits, answered_at, ended_at
+      FROM call_records WHERE call_id = ANY(:call_ids)""").bindparams(bindparam("call_ids", type_=ARRAY(TEXT)))
+_POLICIES = text("SELECT policy_no FROM sales WHERE policy_no = ANY(:policy_nos)").bindparams(
+    bindparam("policy_nos", type_=ARRAY(TEXT))
+)
+
 
 class CallFacts(NamedTuple):
     """What a call's record says of its recordings; `talked` None: it was not answered, or has not ended."""
@@ -39,17 +48,26 @@ class CallFacts(NamedTuple):
 
 def call_facts(connection: Connection, call_id: str) -> CallFacts | None:
     """Return what is recorded of a call; the number is the customer's."""
-    calls = call_records.c
-    row = connection.execute(
-        select(
-            calls.agent_id, calls.direction, calls.caller_digits, calls.callee_digits, calls.answered_at, calls.ended_at
-        ).where(calls.call_id == call_id)
-    ).one_or_none()
-    if row is None:
-        return None
+    return calls_facts(connection, [call_id]).get(call_id)
+
+
+def calls_facts(connection: Connection, call_ids: Iterable[str | None]) -> dict[str, CallFacts]:
+    """Return what is recorded of these calls, as far as they are known; None is no call."""
+    wanted = sorted({one for one in call_ids if one is not None})
+    rows = connection.execute(_CALLS, {"call_ids": wanted}).all() if wanted else ()
+    return {row.call_id: _facts_of(row) for row in rows}
+
+
+def _facts_of(row: Row[Any]) -> CallFacts:
     customer = row.callee_digits if row.direction == "outbound" else row.caller_digits
     is_over = row.answered_at is not None and row.ended_at is not None
     return CallFacts(row.agent_id, customer, row.direction, row.ended_at - row.answered_at if is_over else None)
+
+
+def known_policies(connection: Connection, policy_nos: Iterable[str | None]) -> frozenset[str]:
+    """Return which of these are registered sales; None is no policy."""
+    wanted = sorted({one for one in policy_nos if one is not None})
+    return frozenset(connection.execute(_POLICIES, {"policy_nos": wanted}).scalars() if wanted else ())
 
 
 def unknown_names(connection: Connection, *, call_id: str | None, policy_no: str | None) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
 """Finding recordings and reading what is stored of them. Changes nothing."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from compliance.sale_tables import sale_calls
 from compliance.shanghai import midnight
@@ -94,6 +97,9 @@ class RecordingFilter:
 
 _columns = recordings.c
 _STORED = tuple(_columns[name] for name in Recording.__dataclass_fields__)
+_BY_IDS = select(*_STORED).where(
+    _columns.recording_id == func.any(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))))
+)
 
 
 def list_recordings(
@@ -144,6 +150,12 @@ def read_recording(connection: Connection, recording_id: UUID) -> Recording:
         msg = f"there is no recording {recording_id}"
         raise UnknownRecordingError(msg)
     return found[0]
+
+
+def read_recordings(connection: Connection, recording_ids: Collection[UUID]) -> dict[UUID, Recording]:
+    """Return these recordings by id, those that there are."""
+    found = connection.execute(_BY_IDS, {"ids": list(recording_ids)}).mappings()
+    return {row["recording_id"]: Recording(**{**row, "channels": tuple(row["channels"])}) for row in found}
 
 
 def read_copies(connection: Connection, recording_id: UUID) -> list[Copy]:

@@ -4,34 +4,50 @@ The same bytes of the same call are one recording. Who brings them again may add
 stored is never changed by it, and what contradicts it is told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as insert_or_pass
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, BYTEA, TEXT
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.engine import RowMapping
 
 from compliance.policy_store import policy_for_blocks
+from compliance.row_sets import add_missing_rows, add_rows, bytea_text
 from infra.ids import new_id
 from infra.object_store import StoredObject
 from recordings.audio import Audio
 from recordings.completeness import MAY_LACK
 from recordings.copy_rows import LACKING, CopyName, CopyState, add_event, first_verification, want_lock
-from recordings.links import CallFacts, call_facts, unknown_names
+from recordings.links import CallFacts, calls_facts, known_policies, unknown_names
 from recordings.metadata import Metadata
 from recordings.object_keys import object_key
 from recordings.places import Places
-from recordings.retention import lock_links, refresh
+from recordings.retention import bring, link_names, lock_links, refresh, try_lock_links
 from recordings.staging import StagedFile
-from recordings.tables import recording_copies, recording_media, recordings
+from recordings.tables import recording_copies, recording_events, recordings
 
 _FACTS = ("policy_no", "agent_id", "phone_digits", "direction")
 """What a repeat, or the call's record, may add to a recording that lacks it."""
 
 _columns = recordings.c
+
+_IS_KNOWN = text("SELECT recording_id FROM recordings WHERE sha256 = :sha256 AND coalesce(call_id, '') = :call")
+_LENGTHS = text("""
+    SELECT call_id, sum(duration_ms) AS total_ms FROM recordings
+     WHERE call_id = ANY(:call_ids) GROUP BY call_id""").bindparams(bindparam("call_ids", type_=ARRAY(TEXT)))
+_ADD_MEDIA = text("""
+    INSERT INTO recording_media (recording_id, peaks, playable_key, playable_version_id, playable_size_bytes)
+    SELECT * FROM unnest(:ids, :peaks, :keys, :versions, :sizes)""").bindparams(
+    bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))),
+    bindparam("peaks", type_=ARRAY(BYTEA)),
+    bindparam("keys", type_=ARRAY(TEXT)),
+    bindparam("versions", type_=ARRAY(TEXT)),
+    bindparam("sizes", type_=ARRAY(BIGINT)),
+)
 
 
 class DisposedRecordingError(ValueError):
@@ -74,11 +90,16 @@ class Registered(NamedTuple):
 def register_known(connection: Connection, arrival: Arrival, *, now: datetime) -> Registered | None:
     """Return the recording that an arrival is already, with facts added that it lacked; None if it must be stored.
 
-    A recording of which no copy is in order must be stored, too.
+    A recording of which no copy is in order must be stored, too. Who is registered just now may be missed: `register`
+    finds it.
 
     Raises:
         DisposedRecordingError: it was here, and was disposed of.
     """
+    content = {"sha256": arrival.staged.sha256, "call": arrival.metadata.call_id or ""}
+    # Most are new, and that is seen without a lock.
+    if connection.execute(_IS_KNOWN, content).one_or_none() is None:
+        return None
     _lock_links(connection, arrival)
     row = _same(connection, arrival)
     if row is None or not _has_copy(connection, row["recording_id"]):
@@ -92,35 +113,62 @@ def register(connection: Connection, places: Places, prepared: Prepared, *, now:
     Raises:
         DisposedRecordingError: it was here, and was disposed of.
     """
-    arrival = prepared.arrival
-    metadata = arrival.metadata
-    _lock_links(connection, arrival)
-    call = None if metadata.call_id is None else call_facts(connection, metadata.call_id)
-    unknown = unknown_names(connection, call_id=metadata.call_id, policy_no=metadata.policy_no)
-    row = {**_row(prepared, call, now=now), "is_unlinked": bool(unknown)}
-    inserted = connection.execute(
-        insert_or_pass(recordings).values(row).on_conflict_do_nothing().returning(_columns.recording_id)
-    ).scalar_one_or_none()
-    if inserted is None:
-        return _register_again(connection, places, prepared, now=now)
-    recording_id: UUID = inserted
-    _add_copies(connection, places, recording_id, prepared, now=now)
-    refresh(connection, [recording_id], policy=policy_for_blocks(connection, now=now), now=now)
-    warnings = _call_warnings(connection, metadata, call)
-    details = {"source": arrival.source, "sha256": arrival.staged.sha256.hex(), "warnings": _codes(warnings)}
-    add_event(connection, recording_id, "stored", details, person=arrival.person, now=now)
-    return Registered(recording_id, is_new=True, warnings=warnings)
+    _lock_links(connection, prepared.arrival)
+    (registered,) = register_many(connection, places, [prepared], now=now)
+    return registered or _register_again(connection, places, prepared, now=now)
 
 
-def _row(prepared: Prepared, call: CallFacts | None, *, now: datetime) -> dict[str, object]:
+def register_many(
+    connection: Connection, places: Places, prepared: Sequence[Prepared], *, now: datetime
+) -> list[Registered | None]:
+    """Register stored recordings that are new, with a few statements for all, and return them in the order given.
+
+    None, to be registered by itself: it is here already, twice among these, or what it names is being changed by
+    somebody else, for whom the others need not wait.
+    """
+    free = _free_links(connection, prepared)
+    calls = calls_facts(connection, [one.arrival.metadata.call_id for one in prepared])
+    policies = known_policies(connection, [one.arrival.metadata.policy_no for one in prepared])
+    rows = {
+        row["recording_id"]: (row, one)
+        for one in prepared
+        if free.issuperset(_links(one.arrival))
+        for row in [_row(one, calls, policies, now=now)]
+    }
+    # Everybody comes in the order of the unique key: writers at the same time wait for one another, but in no circle.
+    in_order = sorted((row for row, _ in rows.values()), key=lambda row: (str(row["sha256"]), row["call_id"] or ""))
+    added = [UUID(str(one)) for one in add_missing_rows(connection, recordings, in_order)]
+    new = {one: rows[one][1] for one in sorted(added)}
+    _add_copies(connection, places, new, now=now)
+    if new:
+        bring(connection, list(new), policy=policy_for_blocks(connection, now=now), now=now)
+    warnings = _call_warnings(connection, [one.arrival.metadata for one in new.values()], calls)
+    registered = {
+        id(one): Registered(recording_id, is_new=True, warnings=warned)
+        for (recording_id, one), warned in zip(new.items(), warnings, strict=True)
+    }
+    add_rows(
+        connection,
+        recording_events,
+        [_stored_event(one, registered[id(one)], now=now) for one in new.values()],
+    )
+    return [registered.get(id(one)) for one in prepared]
+
+
+def _row(
+    prepared: Prepared, calls: Mapping[str, CallFacts], policies: Collection[str], *, now: datetime
+) -> dict[str, Any]:
     arrival, audio = prepared.arrival, prepared.audio
     metadata = arrival.metadata
+    call = calls.get(metadata.call_id or "")
     facts = {name: getattr(metadata, name) for name in _FACTS}
     if call is not None:
         facts = {name: getattr(call, name, None) if value is None else value for name, value in facts.items()}
+    is_unknown_call = metadata.call_id is not None and call is None
+    is_unknown_policy = metadata.policy_no is not None and metadata.policy_no not in policies
     return {
         "recording_id": new_id(),
-        "sha256": arrival.staged.sha256,
+        "sha256": bytea_text(arrival.staged.sha256),
         "size_bytes": arrival.staged.size_bytes,
         "object_key": prepared.stored.key,
         "call_id": metadata.call_id,
@@ -134,6 +182,7 @@ def _row(prepared: Prepared, call: CallFacts | None, *, now: datetime) -> dict[s
         "silence_bp": audio.silence_bp,
         "source": arrival.source,
         **_FIRST_RETENTION,
+        "is_unlinked": is_unknown_call or is_unknown_policy,
         "actor": arrival.person,
         "recorded_at": now,
     }
@@ -147,40 +196,66 @@ def _lock_links(connection: Connection, arrival: Arrival) -> None:
     lock_links(connection, call_id=arrival.metadata.call_id, policy_no=arrival.metadata.policy_no)
 
 
-def _add_copies(
-    connection: Connection, places: Places, recording_id: UUID, prepared: Prepared, *, now: datetime
-) -> None:
+def _links(arrival: Arrival) -> list[str]:
+    return link_names(call_id=arrival.metadata.call_id, policy_no=arrival.metadata.policy_no)
+
+
+def _free_links(connection: Connection, prepared: Sequence[Prepared]) -> frozenset[str]:
+    """Take the locks of what these name, of which nobody is waited for; return those that could be had."""
+    return try_lock_links(connection, {link for one in prepared for link in _links(one.arrival)})
+
+
+def _add_copies(connection: Connection, places: Places, new: Mapping[UUID, Prepared], *, now: datetime) -> None:
     """Write what the first store has, what the second is to get, and what players need."""
-    key = {"recording_id": recording_id}
-    first = {**key, "copy": CopyName.FIRST, **_as_stored(places, recording_id, prepared.stored, now=now)}
-    second = {**key, "copy": CopyName.SECOND, "store": places.second.name, "state": CopyState.WANTED}
-    connection.execute(insert(recording_copies).values(first))
-    connection.execute(insert(recording_copies).values(second))
-    connection.execute(
-        insert(recording_media).values(
-            recording_id=recording_id, peaks=prepared.audio.peaks, **_media(prepared.playable)
+    wanted = {**dict.fromkeys(_STORED_COPY), "is_held": False, "store": places.second.name, "state": CopyState.WANTED}
+    rows = [
+        {"recording_id": recording_id, "copy": copy, **values}
+        for recording_id, one in new.items()
+        for copy, values in (
+            (CopyName.FIRST, _as_stored(places, recording_id, one.stored, now=now)),
+            (CopyName.SECOND, wanted),
         )
-    )
+    ]
+    add_rows(connection, recording_copies, rows)
+    if new:
+        playable = [one.playable for one in new.values()]
+        columns = {
+            "ids": list(new),
+            "peaks": [one.audio.peaks for one in new.values()],
+            "keys": [None if one is None else one.key for one in playable],
+            "versions": [None if one is None else one.version_id for one in playable],
+            "sizes": [None if one is None else one.size_bytes for one in playable],
+        }
+        connection.execute(_ADD_MEDIA, columns)
+
+
+_STORED_COPY = ("store", "state", "version_id", "is_held", "retain_until", "stored_at", "verified_at", "verify_after")
 
 
 def _as_stored(places: Places, recording_id: UUID, stored: StoredObject, *, now: datetime) -> dict[str, object]:
-    return {
-        "store": places.first.name,
-        "state": CopyState.STORED,
-        "version_id": stored.version_id,
-        "is_held": stored.is_held,
-        "retain_until": stored.retain_until,
-        "stored_at": now,
-        "verified_at": now,
-        "verify_after": first_verification(recording_id, CopyName.FIRST, now, places.period),
-    }
+    found = (
+        places.first.name,
+        CopyState.STORED,
+        stored.version_id,
+        stored.is_held,
+        stored.retain_until,
+        now,
+        now,
+        first_verification(recording_id, CopyName.FIRST, now, places.period),
+    )
+    return dict(zip(_STORED_COPY, found, strict=True))
 
 
-def _media(playable: StoredObject | None) -> dict[str, object]:
+def _stored_event(prepared: Prepared, registered: Registered, *, now: datetime) -> dict[str, object]:
+    arrival = prepared.arrival
+    codes = [one.code for one in registered.warnings]
     return {
-        "playable_key": None if playable is None else playable.key,
-        "playable_version_id": None if playable is None else playable.version_id,
-        "playable_size_bytes": None if playable is None else playable.size_bytes,
+        "event_id": new_id(),
+        "recording_id": registered.recording_id,
+        "kind": "stored",
+        "details": {"source": arrival.source, "sha256": arrival.staged.sha256.hex(), "warnings": codes},
+        "actor": arrival.person,
+        "recorded_at": now,
     }
 
 
@@ -258,27 +333,39 @@ def _contradiction(field: str) -> Warned:
     return Warned("contradicts_stored", field, f"{field} is stored with another value, which stays")
 
 
-def _call_warnings(connection: Connection, metadata: Metadata, call: CallFacts | None) -> tuple[Warned, ...]:
-    """Compare a new recording with the record of its call, if there is one yet."""
-    if call is None:
-        return ()
-    found = [
-        Warned("contradicts_call", _shown(name), f"the record of the call has another {_shown(name)}")
-        for name in ("agent_id", "phone_digits", "direction")
-        if getattr(metadata, name) is not None and getattr(call, name) not in (None, getattr(metadata, name))
-    ]
-    recorded = select(func.sum(_columns.duration_ms)).where(_columns.call_id == metadata.call_id)
-    total = timedelta(milliseconds=int(connection.execute(recorded).scalar_one() or 0))
-    if call.talked is not None and total < call.talked - MAY_LACK:
+def _call_warnings(
+    connection: Connection, new: Sequence[Metadata], calls: Mapping[str, CallFacts]
+) -> list[tuple[Warned, ...]]:
+    """Compare new recordings with the record of their calls, where there is one yet."""
+    lengths = _lengths_of_calls(connection, calls)
+    found: list[tuple[Warned, ...]] = []
+    for metadata in new:
+        call = calls.get(metadata.call_id or "")
+        length = lengths.get(metadata.call_id or "", timedelta())
+        found.append(() if call is None else tuple(_warnings_of(metadata, call, length)))
+    return found
+
+
+def _lengths_of_calls(connection: Connection, calls: Mapping[str, CallFacts]) -> dict[str, timedelta]:
+    """Return how long the recordings of answered calls last together."""
+    answered = [call_id for call_id, call in calls.items() if call.talked is not None]
+    if not answered:
+        return {}
+    rows = connection.execute(_LENGTHS, {"call_ids": answered})
+    return {row.call_id: timedelta(milliseconds=int(row.total_ms)) for row in rows}
+
+
+def _warnings_of(metadata: Metadata, call: CallFacts, length: timedelta) -> Iterator[Warned]:
+    for name in ("agent_id", "phone_digits", "direction"):
+        if getattr(metadata, name) is not None and getattr(call, name) not in (None, getattr(metadata, name)):
+            yield Warned("contradicts_call", _shown(name), f"the record of the call has another {_shown(name)}")
+    if call.talked is not None and length < call.talked - MAY_LACK:
         # Another part may still come: whether it is an incident is judged later, when the call's time has passed.
-        message = f"the recordings of this call last {_seconds(total)} s, it lasted {_seconds(call.talked)} s (art. 35)"
-        found.append(Warned("short_recording", "file", message))
-    return tuple(found)
+        message = (
+            f"the recordings of this call last {_seconds(length)} s, it lasted {_seconds(call.talked)} s (art. 35)"
+        )
+        yield Warned("short_recording", "file", message)
 
 
 def _seconds(length: timedelta) -> str:
     return f"{length / timedelta(seconds=1):.1f}"
-
-
-def _codes(warnings: tuple[Warned, ...]) -> list[str]:
-    return [one.code for one in warnings]

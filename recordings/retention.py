@@ -91,6 +91,9 @@ _LINKS_OF_SALE = text("""
     SELECT 'call ' || call_id AS link FROM sale_calls WHERE policy_no = :policy_no
      UNION SELECT 'policy ' || CAST(:policy_no AS text) ORDER BY 1""")
 _LOCK_LINK = text("SELECT pg_advisory_xact_lock(7346206, hashtext(:link))")
+_TRY_LINKS = text("""
+    SELECT l.link, pg_try_advisory_xact_lock(7346206, hashtext(l.link)) AS is_mine
+      FROM unnest(:links) AS l (link)""").bindparams(bindparam("links", type_=ARRAY(TEXT)))
 
 _OF_SALE = text("""
     SELECT recording_id FROM recordings WHERE policy_no = :policy_no
@@ -114,11 +117,22 @@ _WRITE = text("""
 )
 
 
+def link_names(*, call_id: str | None, policy_no: str | None) -> list[str]:
+    """Return under which names what a recording names is locked."""
+    named = {"call": call_id, "policy": policy_no}
+    return [f"{kind} {name}" for kind, name in named.items() if name is not None]
+
+
 def lock_links(connection: Connection, *, call_id: str | None, policy_no: str | None) -> None:
     """Take the locks of what a recording names, before its row is locked, written or refreshed."""
-    named = {"call": call_id, "policy": policy_no}
-    for link in sorted(f"{kind} {name}" for kind, name in named.items() if name is not None):
+    for link in sorted(link_names(call_id=call_id, policy_no=policy_no)):
         connection.execute(_LOCK_LINK, {"link": link})
+
+
+def try_lock_links(connection: Connection, links: Collection[str]) -> frozenset[str]:
+    """Take those locks of `links` that nobody else has now, and return their links; nobody is waited for."""
+    rows = connection.execute(_TRY_LINKS, {"links": sorted(links)}) if links else ()
+    return frozenset(row.link for row in rows if row.is_mine)
 
 
 def refresh(connection: Connection, recording_ids: Collection[UUID], *, policy: Policy, now: datetime) -> list[UUID]:

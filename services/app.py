@@ -25,7 +25,9 @@ from infra.ids import new_id
 from infra.logs import logger
 from infra.object_stores import is_bucket
 from infra.settings import Settings
+from recordings.registration_queue import RegistrationQueue
 from services.api import health
+from services.api.recording_uploads import stored_answers
 from services.approval_actions import raise_retention
 from services.archive_care import ArchiveMeters
 from services.archive_places import open_places
@@ -70,6 +72,7 @@ def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppSta
     )
     service = GateService(engine=hot_engine, gate=gate, tokens=tokens, clock=clock)
     celery = make_celery(settings.broker_url or database_url)
+    places = open_places(settings, clock=clock)
     return AppState(
         settings=settings,
         engine=engine,
@@ -80,7 +83,8 @@ def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppSta
         files=settings.data_dir / "jobs",
         wake=partial(_wake, celery),
         ledger=open_ledger(settings, engine, clock),
-        places=open_places(settings, clock=clock),
+        places=places,
+        registrations=RegistrationQueue(engine, places, clock=clock, answers=stored_answers),
     )
 
 

@@ -41,8 +41,8 @@ class RetentionAnswer(BaseModel):
     why_zh: str
 
 
-def retention_answer(standing: Standing, holds: Sequence[Hold], *, actor: Actor) -> dict[str, object]:
-    """Return what a RetentionAnswer says to `actor`; `holds` are those that stand."""
+def retention_answer(standing: Standing, holds: Sequence[Hold], *, actor: Actor | None) -> dict[str, object]:
+    """Return what a RetentionAnswer says to `actor`, or may say to everybody; `holds` are those that stand."""
     retention = standing.retention
     return {
         "state": retention.state,

@@ -13,6 +13,9 @@ def shown(e164: str, *, actor: Actor, sent: Collection[str | None] = ()) -> str:
     return e164 if is_open else masked(e164)
 
 
-def shown_words(words: str, *, actor: Actor) -> str:
-    """Return words that somebody wrote as `actor` may see them: numbers in them are whole to officers alone."""
-    return words if actor.role is Role.OFFICER else masked_words(words)
+def shown_words(words: str, *, actor: Actor | None) -> str:
+    """Return words that somebody wrote as `actor` may see them: numbers in them are whole to officers alone.
+
+    None: as everybody may.
+    """
+    return words if actor is not None and actor.role is Role.OFFICER else masked_words(words)

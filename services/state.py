@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from fastapi import Response
 from sqlalchemy import Engine
 
 from compliance.call_checks import Gate
@@ -12,6 +13,7 @@ from compliance.ledger_runs import Ledger
 from infra.clock import Clock
 from infra.settings import Settings
 from recordings.places import Places
+from recordings.registration_queue import RegistrationQueue
 from services.check_queue import CheckQueue
 from services.token_cache import TokenCache
 
@@ -32,3 +34,5 @@ class AppState:
     wake: Wake
     ledger: Ledger
     places: Places
+    registrations: RegistrationQueue[Response]
+    """Registers the recordings of requests that come without an Idempotency-Key."""

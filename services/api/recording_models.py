@@ -106,7 +106,7 @@ def found_audio(one: Recording) -> dict[str, object]:
 
 
 def retention_answers(
-    connection: Connection, recording_ids: Collection[UUID], *, actor: Actor, now: datetime
+    connection: Connection, recording_ids: Collection[UUID], *, actor: Actor | None, now: datetime
 ) -> dict[UUID, dict[str, object]]:
     """Return how each recording stands, with its holds."""
     standing = read_retention(connection, recording_ids, policy=policy_in_force(connection, now=now), now=now)

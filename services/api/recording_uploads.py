@@ -3,6 +3,7 @@
 No transaction is open while the body comes in, the file is decoded or a store works.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 
 from recordings.archive import check_digest, prepare
 from recordings.metadata import FIELDS, Metadata, parse_metadata
-from recordings.recording_rows import read_recording
+from recordings.recording_rows import Recording, read_recordings
 from recordings.registration import Arrival, Registered, register, register_known
 from recordings.staging import StagedFile, staging_path
 from services.api.recording_models import StoredAnswer, found_audio, retention_answers
@@ -88,6 +89,9 @@ def _take_in(request: Request, staged: StagedFile, received: ReceivedFile) -> Re
     if known is not None:
         return known
     prepared = prepare(state.places, arrival)
+    if exchange_of(request) is None:
+        return state.registrations.register(prepared)
+    # The answer is kept with its key in the same transaction, which is this request's alone.
     now = state.clock()
     with state.engine.begin() as connection:
         first = _first_answer(connection, request, received)
@@ -119,14 +123,22 @@ def _answer(
     connection: Connection, request: Request, received: ReceivedFile, registered: Registered, *, now: datetime
 ) -> Response:
     """Return the answer, kept with what it answers for if the request has a key."""
-    recording_id = registered.recording_id
-    content = {
-        **found_audio(read_recording(connection, recording_id)),
-        "retention": retention_answers(connection, [recording_id], actor=actor_of(request), now=now)[recording_id],
-        "warnings": [one._asdict() for one in registered.warnings],
-    }
-    response = json_response(content, HTTPStatus.CREATED if registered.is_new else HTTPStatus.OK)
+    (response,) = stored_answers(connection, [registered], now=now)
     exchange = exchange_of(request)
     if exchange is not None:
         exchange.keep(connection, received.digest(), response, now=now)
     return response
+
+
+def stored_answers(connection: Connection, found: Sequence[Registered], *, now: datetime) -> list[Response]:
+    """Return what is answered to who brought these recordings, whoever each of them is."""
+    ids = [one.recording_id for one in found]
+    stored = read_recordings(connection, ids)
+    retention = retention_answers(connection, ids, actor=None, now=now)
+    return [_stored_answer(one, stored[one.recording_id], retention[one.recording_id]) for one in found]
+
+
+def _stored_answer(registered: Registered, stored: Recording, retention: Mapping[str, object]) -> Response:
+    warnings = [one._asdict() for one in registered.warnings]
+    content = {**found_audio(stored), "retention": retention, "warnings": warnings}
+    return json_response(content, HTTPStatus.CREATED if registered.is_new else HTTPStatus.OK)
