@@ -26,6 +26,7 @@ from infra.object_store import (
     VersionLockedError,
 )
 from recordings.copy_rows import (
+    MOST_AWAY,
     PERSON,
     CopiesInHandError,
     CopyRow,
@@ -41,8 +42,6 @@ from recordings.removal import Removal, remove_copies
 from recordings.tables import recordings
 
 _AT_ONCE = 100
-_MOST_AWAY = 3
-"""After so many recordings in a row for which a store was away a run ends: the next comes in 15 seconds."""
 
 log = logger(__name__)
 
@@ -96,7 +95,7 @@ def apply_locks(keeping: Keeping, *, most_seconds: float) -> int:
     after = UUID(int=0)
     while found := _due_after(keeping, after):
         for recording_id in found:
-            if away >= _MOST_AWAY or seconds_running() >= ends:
+            if away >= MOST_AWAY or seconds_running() >= ends:
                 return brought
             outcome = _bring_if_free(keeping, recording_id)
             brought += outcome is Outcome.DONE
