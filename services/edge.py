@@ -172,7 +172,8 @@ class Edge:
             token = find_token(connection, token_hash)
             if token is None or not token.is_live(now):
                 return None
-            note_use(connection, token.actor.token_id, now=now)
+            if token.is_use_due(now):  # a statement that finds nothing to change still fires the ledger's triggers
+                note_use(connection, token.actor.token_id, now=now)
             return token.actor
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:

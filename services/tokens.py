@@ -38,6 +38,11 @@ class AccessToken:
     actor: Actor
     expires_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None = None
+
+    def is_use_due(self, now: datetime) -> bool:
+        """Return whether `note_use` may have something to note."""
+        return self.last_used_at is None or self.last_used_at < now - _LAST_USE_GRAIN
 
     def is_live(self, now: datetime) -> bool:
         return self.revoked_at is None and now < self.expires_at
@@ -118,13 +123,19 @@ def find_token(connection: Connection, token_hash: bytes) -> AccessToken | None:
     """Return the token with this hash, live or not, None if there is none."""
     columns = access_tokens.c
     row = connection.execute(
-        select(columns.token_id, columns.role, columns.owner, columns.expires_at, columns.revoked_at).where(
-            columns.token_hash == token_hash
-        )
+        select(
+            columns.token_id,
+            columns.role,
+            columns.owner,
+            columns.expires_at,
+            columns.revoked_at,
+            columns.last_used_at,
+        ).where(columns.token_hash == token_hash)
     ).one_or_none()
     if row is None:
         return None
-    return AccessToken(Actor(row.token_id, Role(row.role), row.owner), row.expires_at, row.revoked_at)
+    actor = Actor(row.token_id, Role(row.role), row.owner)
+    return AccessToken(actor, row.expires_at, row.revoked_at, row.last_used_at)
 
 
 def note_use(connection: Connection, token_id: UUID, *, now: datetime) -> None:
