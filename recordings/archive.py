@@ -15,7 +15,7 @@ from recordings.metadata import Fault, Metadata, MetadataError
 from recordings.object_keys import object_key, playable_key
 from recordings.places import Places
 from recordings.playable import write_playable
-from recordings.registration import Arrival, Prepared, Registered, register_known
+from recordings.registration import Arrival, Prepared, Registered, may_be_known, register_known
 from recordings.registration_queue import RegistrationQueue, registered_alone
 from recordings.staging import StagedFile, staging_path, sync_staged
 
@@ -36,9 +36,12 @@ def take_in_by(queue: RegistrationQueue[Registered], arrival: Arrival) -> Regist
         ObjectStoreError: the store cannot keep it now; nothing is registered.
     """
     check_digest(arrival)
-    with queue.engine.begin() as connection:
-        known = register_known(connection, arrival, now=queue.clock())
-    return known or queue.register(prepare(queue.places, arrival))
+    if may_be_known(queue.engine, arrival):
+        with queue.engine.begin() as connection:
+            known = register_known(connection, arrival, now=queue.clock())
+        if known is not None:
+            return known
+    return queue.register(prepare(queue.places, arrival))
 
 
 def check_digest(arrival: Arrival) -> None:

@@ -1,5 +1,6 @@
 """Finding recordings and reading what is stored of them. Changes nothing."""
 
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -174,7 +175,12 @@ def read_media(connection: Connection, recording_id: UUID) -> Media | None:
     columns = recording_media.c
     statement = select(*(columns[name] for name in Media._fields)).where(columns.recording_id == recording_id)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else Media(*row)
+    return None if row is None else Media(*row)._replace(peaks=zlib.decompress(row.peaks))
+
+
+def deflated(peaks: bytes) -> bytes:
+    """Return a waveform as its row has it: a third, where the server's own compression takes ten times as long."""
+    return zlib.compress(peaks, level=1)
 
 
 def read_events(connection: Connection, recording_id: UUID) -> list[RecordingEvent]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, BYTEA, TEXT
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.engine import RowMapping
@@ -26,6 +26,7 @@ from recordings.links import CallFacts, calls_facts, known_policies, unknown_nam
 from recordings.metadata import Metadata
 from recordings.object_keys import object_key
 from recordings.places import Places
+from recordings.recording_rows import deflated
 from recordings.retention import bring, link_names, lock_links, refresh, try_lock_links
 from recordings.staging import StagedFile
 from recordings.tables import recording_copies, recording_events, recordings
@@ -87,19 +88,24 @@ class Registered(NamedTuple):
     warnings: tuple[Warned, ...]
 
 
+def may_be_known(engine: Engine, arrival: Arrival) -> bool:
+    """Return whether there may be something for `register_known`: most arrivals are new, which is seen without a lock.
+
+    Asked without a transaction. What is registered at the same time is missed here, and found by `register`.
+    """
+    content = {"sha256": arrival.staged.sha256, "call": arrival.metadata.call_id or ""}
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return connection.execute(_IS_KNOWN, content).one_or_none() is not None
+
+
 def register_known(connection: Connection, arrival: Arrival, *, now: datetime) -> Registered | None:
     """Return the recording that an arrival is already, with facts added that it lacked; None if it must be stored.
 
-    A recording of which no copy is in order must be stored, too. Who is registered just now may be missed: `register`
-    finds it.
+    A recording of which no copy is in order must be stored, too.
 
     Raises:
         DisposedRecordingError: it was here, and was disposed of.
     """
-    content = {"sha256": arrival.staged.sha256, "call": arrival.metadata.call_id or ""}
-    # Most are new, and that is seen without a lock.
-    if connection.execute(_IS_KNOWN, content).one_or_none() is None:
-        return None
     _lock_links(connection, arrival)
     row = _same(connection, arrival)
     if row is None or not _has_copy(connection, row["recording_id"]):
@@ -221,7 +227,7 @@ def _add_copies(connection: Connection, places: Places, new: Mapping[UUID, Prepa
         playable = [one.playable for one in new.values()]
         columns = {
             "ids": list(new),
-            "peaks": [one.audio.peaks for one in new.values()],
+            "peaks": [deflated(one.audio.peaks) for one in new.values()],
             "keys": [None if one is None else one.key for one in playable],
             "versions": [None if one is None else one.version_id for one in playable],
             "sizes": [None if one is None else one.size_bytes for one in playable],

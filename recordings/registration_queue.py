@@ -1,7 +1,7 @@
 """Natural batching: recordings that are stored while one transaction is in flight are registered together by the next.
 
 The cost of a durable commit is shared, and nothing waits on a timer: a lone recording is registered at once. Of
-the threads that wait, the first that can works for all: there is no thread to be started or stopped, and no more wait
+the threads that wait, the oldest works for all: there is no thread to be started or stopped, and no more wait
 than threads bring. Nobody is answered before the commit.
 """
 
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Lock
+from threading import Event, Lock
 from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -41,6 +41,8 @@ def registered_alone(_connection: Connection, found: Sequence[Registered], *, no
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[T]):
     prepared: Prepared
+    turn: Event = field(default_factory=Event)
+    """Set when it is done, or is to work for all."""
     is_done: bool = False
     answer: list[T] = field(default_factory=list)
     """Empty when it is to be registered by itself."""
@@ -55,7 +57,9 @@ class RegistrationQueue(Generic[T]):
         self.clock = clock
         self._answers = answers
         self._waiting: deque[_Waiting[T]] = deque()
-        self._at_work = Lock()
+        self._is_led = False
+        """Whether one of those who wait, the oldest, works for all or is about to."""
+        self._changing = Lock()
 
     @property
     def waiting(self) -> int:
@@ -69,16 +73,24 @@ class RegistrationQueue(Generic[T]):
             DisposedRecordingError: it was here, and was disposed of.
         """
         one = _Waiting[T](prepared)
-        self._waiting.append(one)
-        while not one.is_done:
-            with self._at_work:
-                if not one.is_done:
-                    self._work()
+        with self._changing:
+            self._waiting.append(one)
+            if not self._is_led:
+                self._is_led = True
+                one.turn.set()
+        try:
+            one.turn.wait()
+        except BaseException:
+            self._leave(one)
+            raise
+        if not one.is_done:
+            self._work()
         return one.answer[0] if one.answer else self._register_alone(prepared)
 
     def _work(self) -> None:
         """Register those who wait, oldest first; whatever befalls them together, each then tries by itself."""
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_ONE_BATCH))]
+        with self._changing:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_ONE_BATCH))]
         try:
             answered = self._register_together(batch)
         except Exception as error:  # noqa: BLE001 - one may be at fault: each finds out by itself, and raises it
@@ -88,8 +100,26 @@ class RegistrationQueue(Generic[T]):
                 one.answer.append(answer)
         finally:
             # Also when this thread is broken off: the others must not wait for it.
+            self._hand_on()
             for one in batch:
                 one.is_done = True
+                one.turn.set()
+
+    def _hand_on(self) -> None:
+        """Let the oldest who waits work for all."""
+        with self._changing:
+            self._is_led = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].turn.set()
+
+    def _leave(self, one: _Waiting[T]) -> None:
+        """Forget one whose thread was broken off while it waited; if it was to work for all, another does."""
+        with self._changing:
+            is_waiting = one in self._waiting
+            if is_waiting:
+                self._waiting.remove(one)
+        if is_waiting and one.turn.is_set():
+            self._hand_on()
 
     def _register_together(self, batch: Sequence[_Waiting[T]]) -> list[tuple[_Waiting[T], T]]:
         now = self.clock()

@@ -132,7 +132,7 @@ recording_media = Table(
     "recording_media",
     metadata,
     Column("recording_id", UUID(as_uuid=True), ForeignKey("recordings.recording_id"), primary_key=True),
-    Column("peaks", LargeBinary, nullable=False, comment="the waveform, as answered"),
+    Column("peaks", LargeBinary, nullable=False, comment="the waveform as answered, deflated (zlib)"),
     Column("playable_key", Text, comment="null: browsers play the original"),
     Column("playable_version_id", Text),
     Column("playable_size_bytes", BigInteger),

@@ -4,8 +4,7 @@ Both are made from frames of 20 ms, of which only the lowest and the highest sam
 folded as they come, so that memory depends on the longest waveform drawn, not on the recording.
 """
 
-import json
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,7 +81,7 @@ class Waveform:
             "length": pixels.shape[2],
             "data": pixels.transpose(2, 1, 0).ravel().tolist(),
         }
-        return json.dumps(found, separators=(",", ":")).encode()
+        return msgspec.json.encode(found)
 
 
 def _extremes(block: Samples, step: int) -> tuple[Samples, Samples]:

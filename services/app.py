@@ -56,7 +56,8 @@ def make_state(settings: Settings, *, database_url: str, clock: Clock) -> AppSta
         application_name="telesales-api",
         clock_offset=settings.clock_offset,
         statement_timeout_ms=ANSWER_WITHIN_MS,
-        max_overflow=60,
+        pool_size=24,  # what is beyond it is closed after each use, and a connection costs more than a request
+        max_overflow=41,
     )
     gate = Gate(shelf=Shelf(), calendar=package_calendar())
     tokens = TokenCache()

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from recordings.archive import check_digest, prepare
 from recordings.metadata import FIELDS, Metadata, parse_metadata
 from recordings.recording_rows import Recording, read_recordings
-from recordings.registration import Arrival, Registered, register, register_known
+from recordings.registration import Arrival, Registered, may_be_known, register, register_known
 from recordings.staging import StagedFile, staging_path
 from services.api.recording_models import StoredAnswer, found_audio, retention_answers
 from services.api.registers import json_response
@@ -84,12 +84,14 @@ def _take_in(request: Request, staged: StagedFile, received: ReceivedFile) -> Re
     state = state_of(request)
     arrival = Arrival(staged, _metadata(received, now=state.clock()), _SOURCE, actor_of(request).owner)
     check_digest(arrival)
-    with state.engine.begin() as connection:
-        known = _first_answer(connection, request, received) or _known(connection, request, received, arrival)
-    if known is not None:
-        return known
+    has_key = exchange_of(request) is not None
+    if has_key or may_be_known(state.engine, arrival):
+        with state.engine.begin() as connection:
+            known = _first_answer(connection, request, received) or _known(connection, request, received, arrival)
+        if known is not None:
+            return known
     prepared = prepare(state.places, arrival)
-    if exchange_of(request) is None:
+    if not has_key:
         return state.registrations.register(prepared)
     # The answer is kept with its key in the same transaction, which is this request's alone.
     now = state.clock()

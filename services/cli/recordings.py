@@ -7,6 +7,7 @@ import typer
 
 from compliance.list_rows import UnreadableListError
 from infra.clock import clock_with_offset
+from infra.garbage import spare_the_collector
 from infra.object_store import ObjectStoreError
 from recordings.file_intake import FileIntake
 from recordings.file_lists import UnreadableFileListError
@@ -89,6 +90,7 @@ def _import(source: Path, listed: Path, refused: Path, workers: int, *, quiet: b
             only=source if is_file else None,
             workers=workers,
         )
+        spare_the_collector()
         try:
             return run_list_import(wanted, show=advance)
         except (UnreadableFileListError, UnreadableListError) as error:

@@ -16,6 +16,7 @@ from infra.directory_store import DirectoryStore
 from infra.object_store import Content, ObjectStoreError, StoredObject
 from recordings.copy_rows import Keeping
 from recordings.locks import apply_locks
+from recordings.recording_rows import deflated
 from recordings.retention import refresh
 from recordings.tables import recording_copies, recording_media
 from tests.recordings.archive_rows import CALLED_AT, POLICY, add_recording
@@ -73,7 +74,11 @@ class Archive:
             recording_id = add_recording(connection, sha256=sha256, size_bytes=len(data), **facts)  # type: ignore[arg-type]
             for name, stored in puts.items():
                 connection.execute(insert(recording_copies).values(recording_id=recording_id, **_row(name, stored)))
-            media = {"peaks": b"peaks", "playable_key": playable.key, "playable_version_id": playable.version_id}
+            media = {
+                "peaks": deflated(b"peaks"),
+                "playable_key": playable.key,
+                "playable_version_id": playable.version_id,
+            }
             connection.execute(insert(recording_media).values(recording_id=recording_id, **media))
             refresh(connection, [recording_id], policy=POLICY, now=self.clock())
         return recording_id

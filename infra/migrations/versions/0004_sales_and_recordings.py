@@ -319,7 +319,7 @@ def upgrade() -> None:
     op.create_table(
         "recording_media",
         sa.Column("recording_id", sa.UUID(), nullable=False),
-        sa.Column("peaks", sa.LargeBinary(), nullable=False, comment="the waveform, as answered"),
+        sa.Column("peaks", sa.LargeBinary(), nullable=False, comment="the waveform as answered, deflated (zlib)"),
         sa.Column("playable_key", sa.Text(), nullable=True, comment="null: browsers play the original"),
         sa.Column("playable_version_id", sa.Text(), nullable=True),
         sa.Column("playable_size_bytes", sa.BigInteger(), nullable=True),
