@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 
 from infra.clock import utc_now
+from infra.logs import configure_logs
 from infra.settings import Settings
 from recordings.spool import Spool
 from recordings.tables import recordings
@@ -74,12 +75,14 @@ def test_while_another_worker_looks_nothing_is_done(spool: Spool, engine: Engine
     assert (busy, count(engine)) == (0, 1)
 
 
-def test_a_spool_that_is_gone_is_told_and_no_fault(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_spool_that_is_gone_is_told_and_no_fault(spool: Spool) -> None:
+    logged = io.StringIO()
+    configure_logs("INFO", stream=logged)
     spool.directory.rmdir()
 
     look_into_spool(spool)
 
-    assert "spool_unusable" in capsys.readouterr().out
+    assert "spool_unusable" in logged.getvalue()
 
 
 def test_links_are_made_and_the_staging_is_cleared(spool: Spool, engine: Engine, tmp_path: Path) -> None:
