@@ -1,5 +1,6 @@
 """The worker's part of the intake: the spool by its setting, one worker at a time, links and the staging."""
 
+import io
 import json
 import os
 from datetime import timedelta
