@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from compliance.shanghai import shanghai_day
+from infra.durable import sync_path
 
 NEWEST_NAME = "checkpoint.txt"
 KEYS_NAME = "keys.json"
@@ -104,8 +105,4 @@ def _replace(path: Path, content: str) -> None:
         temporary.unlink(missing_ok=True)  # on a full disk half a file is in the way, too
         raise
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_path(path.parent)

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from compliance.ledger_lines import instant_text
 from compliance.signed_notes import NoteError, VerifierKey, read_verifier_key, sign, verifier_key, verify
+from infra.durable import sync_path
 
 DIRECTORY = "ledger-keys"
 LIST_NAME = "keys.json"
@@ -263,7 +264,7 @@ def _make_key(directory: Path, origin: str, before: Sequence[PublicKey], *, now:
         _write_new(path.with_suffix(_UNLISTED), content, mode=_PRIVATE_MODE)
         _write_list(directory, [*before, key])
         _name_listed(path)
-        _sync(directory)
+        sync_path(directory)
     except OSError as error:
         raise _unwritable(directory, error) from error
     return key
@@ -287,7 +288,7 @@ def _write_list(directory: Path, keys: Sequence[PublicKey]) -> None:
     temporary = directory / f"{LIST_NAME}.{keys[-1].key_id}"
     _write_new(temporary, list_text(keys).encode(), mode=0o644)
     temporary.replace(directory / LIST_NAME)
-    _sync(directory)
+    sync_path(directory)
 
 
 def _write_new(path: Path, content: bytes, *, mode: int) -> None:
@@ -297,15 +298,7 @@ def _write_new(path: Path, content: bytes, *, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    sync_path(path.parent)
 
 
 def _key_path(directory: Path, key_id: str) -> Path:

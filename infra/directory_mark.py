@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from infra.durable import sync_path
 from infra.ids import new_id_text
 from infra.object_store import ObjectStoreError
 
@@ -75,8 +76,4 @@ def _write_once(path: Path, text: str) -> None:
             os.link(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_path(path.parent)

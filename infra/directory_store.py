@@ -23,6 +23,7 @@ from typing import BinaryIO
 from infra.clock import Clock
 from infra.directory_mark import DirectoryMark
 from infra.directory_probe import probe_directory
+from infra.durable import sync_path
 from infra.ids import new_id_text
 from infra.object_store import (
     PIECE_BYTES,
@@ -287,7 +288,7 @@ class DirectoryStore:
             (self._root / name).mkdir(exist_ok=True)
         for directory in (self._root, *self._root.absolute().parents):
             with suppress(PermissionError):
-                _sync(directory)
+                sync_path(directory)
         self._mark.make()
         _sweep(self._root / _INCOMING)
         self._is_prepared = True
@@ -304,7 +305,7 @@ class DirectoryStore:
         """Make the names of a key's files durable, and those of the directories above, which may be new as well."""
         directory = self._path(key).parent
         while directory != self._root:
-            _sync(directory)
+            sync_path(directory)
             directory = directory.parent
 
     @contextmanager
@@ -358,11 +359,3 @@ def _sweep(directory: Path) -> None:
             except BlockingIOError:
                 continue
             path.unlink()
-
-
-def _sync(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -35,6 +35,7 @@ import psycopg
 from psycopg import sql
 
 from infra.application_role import let_log_in
+from infra.durable import sync_path
 from infra.postgres_account import (
     MAJOR_VERSION,
     Account,
@@ -247,9 +248,7 @@ def _create_cluster(layout: _Layout, account: Account) -> None:
         raise EmbeddedPostgresError(
             f"{layout.cluster} holds files but no database; move them away and start again"
         ) from error
-    directory = os.open(layout.home, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    sync_path(layout.home)
 
 
 def _check_version(cluster: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from infra.durable import sync_path
+
 _DAYS_LOOKED_AT = 3
 _REASON_SUFFIX = ".reason.json"
 _LONGEST_STEM_BYTES = 200
@@ -103,8 +105,4 @@ def _reason_name(stem: str) -> str:
 
 def _sync(*directories: Path) -> None:
     for directory in directories:
-        opened = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        sync_path(directory)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -18,6 +19,12 @@ Cursor = Annotated[
     Query(description="`next_cursor` of the page before, of the same query."),
 ]
 T = TypeVar("T")
+
+
+def check_span(from_day: date | None, to_day: date | None) -> None:
+    """Raise InputError if a list is asked for days that end before they begin."""
+    if from_day is not None and to_day is not None and from_day > to_day:
+        raise input_error("to", "must not be before from")
 
 
 def _digest(query: Mapping[str, object]) -> str:

@@ -27,6 +27,7 @@ from compliance.list_rows import UnreadableListError
 from compliance.phone_snapshot import file_listed_phones
 from infra.celery_app import purge_delivered
 from infra.clock import Clock
+from infra.durable import sync_path
 from infra.jobs import (
     HEARTBEAT_EVERY,
     Job,
@@ -48,7 +49,7 @@ from services.attesting import NOBODY, Attesters, attest_if_possible
 from services.idempotency import forget_old_answers
 from services.problems import Problem, is_database_away, problem_of
 from services.sealing import sealing_beside
-from services.uploads import INPUT_NAME, OUTPUT_NAME, job_directory, output_directory, sync_path
+from services.uploads import INPUT_NAME, OUTPUT_NAME, job_directory, output_directory
 
 RUN_JOB = "telesales.run_job"
 SWEEP = "telesales.sweep"

@@ -4,7 +4,6 @@ Nothing is held in memory and nothing is written elsewhere first. A repeat with 
 recognised by the SHA-256 of the file and the fields; what it sent is thrown away again.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from infra.durable import sync_path
 from infra.jobs import create_job
 from services.dependencies import actor_of, state_of
 from services.idempotency import exchange_of
@@ -67,15 +67,6 @@ def job_directory(files: Path, job_id: UUID) -> Path:
 def output_directory(files: Path, job_id: UUID) -> Path:
     """Return where a job leaves its files."""
     return job_directory(files, job_id) / OUTPUT_NAME
-
-
-def sync_path(path: Path) -> None:
-    """Have a file, or the names in a directory, on disk before going on."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 async def receive_upload(request: Request, job_id: UUID) -> Upload:

@@ -63,47 +63,24 @@ VERIFY_WITHIN_SECONDS = 5 * 3600.0
 NOTE_FIXITY_AT = crontab(minute="10")
 """Each hour: the first after midnight in Shanghai notes the day before, and one that was missed is made up for."""
 
+
+def _every(task: str, seconds: float) -> Mapping[str, object]:
+    """Wake a task again and again. An overdue run is dropped, not made up for: the next one finds the same rows."""
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
 SCHEDULE: Mapping[str, Mapping[str, object]] = {
-    # An overdue sweep is dropped, not made up for: the next one finds the same rows.
-    "sweep": {"task": SWEEP, "schedule": SWEEP_EVERY_SECONDS, "options": {"expires": SWEEP_EVERY_SECONDS}},
-    "seal": {"task": SEAL, "schedule": SEAL_EVERY_SECONDS, "options": {"expires": SEAL_EVERY_SECONDS}},
-    "attest": {"task": ATTEST, "schedule": ATTEST_EVERY_SECONDS, "options": {"expires": ATTEST_EVERY_SECONDS}},
-    "restore copies": {
-        "task": RESTORE_COPIES,
-        "schedule": RESTORE_EVERY_SECONDS,
-        "options": {"expires": RESTORE_EVERY_SECONDS},
-    },
-    "verify copies": {
-        "task": VERIFY_COPIES,
-        "schedule": VERIFY_EVERY_SECONDS,
-        "options": {"expires": VERIFY_EVERY_SECONDS},
-    },
-    "judge calls": {
-        "task": JUDGE_CALLS,
-        "schedule": JUDGE_EVERY_SECONDS,
-        "options": {"expires": JUDGE_EVERY_SECONDS},
-    },
+    "sweep": _every(SWEEP, SWEEP_EVERY_SECONDS),
+    "seal": _every(SEAL, SEAL_EVERY_SECONDS),
+    "attest": _every(ATTEST, ATTEST_EVERY_SECONDS),
+    "restore copies": _every(RESTORE_COPIES, RESTORE_EVERY_SECONDS),
+    "verify copies": _every(VERIFY_COPIES, VERIFY_EVERY_SECONDS),
+    "judge calls": _every(JUDGE_CALLS, JUDGE_EVERY_SECONDS),
     "note fixity": {"task": NOTE_FIXITY, "schedule": NOTE_FIXITY_AT, "options": {"expires": 3600.0}},
-    "apply locks": {
-        "task": APPLY_LOCKS,
-        "schedule": APPLY_LOCKS_EVERY_SECONDS,
-        "options": {"expires": APPLY_LOCKS_EVERY_SECONDS},
-    },
-    "sweep retention": {
-        "task": SWEEP_RETENTION,
-        "schedule": SWEEP_RETENTION_EVERY_SECONDS,
-        "options": {"expires": SWEEP_RETENTION_EVERY_SECONDS},
-    },
-    "spool": {
-        "task": LOOK_INTO_SPOOL,
-        "schedule": LOOK_EVERY_SECONDS,
-        "options": {"expires": LOOK_EVERY_SECONDS},
-    },
-    "link_recordings": {
-        "task": LINK_RECORDINGS,
-        "schedule": LINK_EVERY_SECONDS,
-        "options": {"expires": LINK_EVERY_SECONDS},
-    },
+    "apply locks": _every(APPLY_LOCKS, APPLY_LOCKS_EVERY_SECONDS),
+    "sweep retention": _every(SWEEP_RETENTION, SWEEP_RETENTION_EVERY_SECONDS),
+    "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
+    "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
 }
 

@@ -26,7 +26,7 @@ from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Identifier, Instant, PhoneText
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.paging import Cursor, Limit, check_span, page, read_cursor
 from services.problems import InputError, input_error
 from services.shown_numbers import shown
 from services.tokens import Actor, Role
@@ -169,8 +169,7 @@ def list_all(  # noqa: PLR0913 - one argument per query parameter
     cursor: Cursor = None,
 ) -> Response:
     """List call records, the latest start first."""
-    if from_day is not None and to_day is not None and from_day > to_day:
-        raise input_error("to", "must not be before from")
+    check_span(from_day, to_day)
     query = {"list": "calls", "from": from_day, "to": to_day, "agent_id": agent_id}
     before = _place(read_cursor(query, cursor))
     wanted = CallFilter(from_day=from_day, to_day=to_day, agent_id=agent_id)

@@ -28,7 +28,7 @@ from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Pending
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.paging import Cursor, Limit, check_span, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
 
@@ -99,8 +99,7 @@ def list_all(  # noqa: PLR0913 - one argument per query parameter
     cursor: Cursor = None,
 ) -> Response:
     """List incidents, newest first."""
-    if from_day is not None and to_day is not None and from_day > to_day:
-        raise input_error("to", "must not be before from")
+    check_span(from_day, to_day)
     wanted = IncidentFilter(kind=kind, call_id=call_id, state=state, from_day=from_day, to_day=to_day)
     query = {"list": "incidents", "kind": kind, "call_id": call_id, "state": state, "from": from_day, "to": to_day}
     before = id_of(read_cursor(query, cursor))

@@ -19,7 +19,7 @@ from services.api.recording_models import (
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL, Day, PhoneText
-from services.paging import Cursor, Limit, page, read_cursor
+from services.paging import Cursor, Limit, check_span, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
 
@@ -63,8 +63,7 @@ def list_all(  # noqa: PLR0913 - one argument per query parameter
     cursor: Cursor = None,
 ) -> Response:
     """List recordings, the latest start first."""
-    if from_day is not None and to_day is not None and from_day > to_day:
-        raise input_error("to", "must not be before from")
+    check_span(from_day, to_day)
     wanted = RecordingFilter(
         policy_no=policy_no,
         phone_e164=phone,

@@ -33,7 +33,7 @@ from services.api.registers import json_response, position_of
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Identifier, Instant, Pending, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.paging import Cursor, Limit, check_span, page, read_cursor
 from services.problems import input_error
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
@@ -240,8 +240,7 @@ def list_all(  # noqa: PLR0913 - one argument per query parameter
     cursor: Cursor = None,
 ) -> Response:
     """List sales, the last registered first."""
-    if from_day is not None and to_day is not None and from_day > to_day:
-        raise input_error("to", "must not be before from")
+    check_span(from_day, to_day)
     query = {"list": "sales", "centre_id": centre_id, "from": from_day, "to": to_day}
     before = position_of(read_cursor(query, cursor))
     wanted = SaleFilter(centre_id=centre_id, from_day=from_day, to_day=to_day)
