@@ -62,10 +62,11 @@ _DAMAGED = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}
 
 @dataclass(slots=True)
 class _OpenJournal:
-    """A journal whose lock is held."""
+    """A journal whose lock is held. `is_synced`: all that was read of it and written to it is on disk."""
 
     file: int
     journal: Journal
+    is_synced: bool = False
 
     def append(self, change: Change) -> None:
         """Put a line at the end, on disk before this returns; if it cannot be, no line."""
@@ -77,6 +78,7 @@ class _OpenJournal:
             while written < len(line):
                 written += os.pwrite(self.file, line[written:], start + written)
             os.fsync(self.file)
+            self.is_synced = True
         except OSError:
             with suppress(OSError):  # after a failed fsync nobody knows what is on disk, so it must not be read either
                 os.ftruncate(self.file, start)
@@ -239,8 +241,10 @@ class DirectoryStore:
         if makes:
             self._journal_path(key).parent.mkdir(parents=True, exist_ok=True)
         with self._opened(key, os.O_RDWR | (os.O_CREAT if makes else 0), fcntl.LOCK_EX) as file:
-            yield _OpenJournal(file, self._read_journal(key, file))
-            os.fsync(file)  # also where nothing was to change: it may be a dead writer's line that says so
+            opened = _OpenJournal(file, self._read_journal(key, file))
+            yield opened
+            if not opened.is_synced:
+                os.fsync(file)  # nothing was to change, and it may be a dead writer's line that says so
 
     @contextmanager
     def _opened(self, key: str, flags: int, lock: int) -> Iterator[int]:

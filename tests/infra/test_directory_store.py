@@ -220,6 +220,20 @@ def test_bytes_and_line_are_each_on_disk_before_the_next_step(
     assert [name for name, _ in groupby(called)] == ["fsync", "replace", "fsync", "pwrite", "fsync"]
 
 
+def test_that_a_version_is_gone_is_on_disk_before_its_bytes_go(
+    store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version_id = store.put(KEY, content(tmp_path, b"voice"), is_held=False).version_id
+    called: list[str] = []
+    for name in ("fsync", "unlink", "pwrite"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, real=real: called.append(name) or real(*given))
+
+    store.delete_version(KEY, version_id)
+
+    assert [name for name, _ in groupby(called)] == ["pwrite", "fsync", "unlink", "fsync"]
+
+
 def test_bytes_that_the_disk_cannot_read_any_more_are_damage_and_not_a_store_that_is_away(
     store: DirectoryStore, tmp_path: Path
 ) -> None:
