@@ -100,11 +100,13 @@ ledger_attestations = Table(
 )
 
 NOT_COVERED = {
+    "draw_seeds": "seeds that are secret until their day is drawn; what each is bound to is a commitment, and covered",
     "fixity_days": "how many copies were hashed each day; a note says so every night, and what was found is an event",
     "idempotency_keys": "answers kept for two days for requests that are sent again; what they did is covered",
     "jobs": "the queue of long work and how far it is; what a job did to the lists is covered",
     "recording_media": "waveforms and playable copies, made from the recordings and made again when lost",
     "register_counters": "how often a register changed, counted for processes that keep it in memory",
+    "stratum_days": "how many sales each stratum has a day, counted from the sales",
     "ledger_identity": "the ledger itself",
     "ledger_coverage": "the ledger itself",
     "ledger_entries": "the ledger itself",
@@ -119,6 +121,8 @@ NOT_COVERED_COLUMNS = {
     "access_tokens.last_used_at": "when a token was last seen, to the minute",
     "call_checks.written_in": "which transaction wrote the row, by which the sealer finds it",
     "do_not_call_entries.changed_in": "which transaction wrote the row, by which readers find it",
+    "draws.frame": "the canonical bytes; frame_digest stands for them",
+    "inspection_sittings.draft": "answers that nobody has submitted yet",
     "recording_copies.verified_at": "when a copy was last hashed; what was found wrong is an event and an incident",
     "recording_copies.verify_after": "the queue of copies to be hashed",
     "recordings.is_lock_due": "the queue of recordings whose stores are to follow",

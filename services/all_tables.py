@@ -5,6 +5,7 @@ import compliance.register_tables
 import compliance.sale_tables
 import compliance.tables
 import infra.tables
+import qa_sampling.tables
 import recordings.tables
 import services.tables
 
@@ -15,5 +16,6 @@ REGISTERED = (
     compliance.register_tables,
     compliance.sale_tables,
     recordings.tables,
+    qa_sampling.tables,
     services.tables,
 )

@@ -14,7 +14,7 @@ from services.cli.main import commands
 from tests.services.shared_app import published_document
 
 PROJECT = Path(__file__).parents[1]
-PACKAGES = ("services", "recordings", "compliance", "infra")
+PACKAGES = ("services", "qa_sampling", "recordings", "compliance", "infra")
 README = (PROJECT / "README.md").read_text()
 DOCUMENTS = README + "".join(path.read_text() for path in sorted((PROJECT / "docs").rglob("*.md")))
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
