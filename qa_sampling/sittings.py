@@ -149,22 +149,23 @@ def end_sitting(connection: Connection, sitting: Sitting, ending: Ending, *, now
         _write_claim(connection, sitting.inspection_id, None, None, now=now)
 
 
-def extend_sitting(connection: Connection, sitting: Sitting, *, now: datetime) -> None:
-    """Let a claim last on from `now`, once that makes some minutes."""
+def extend_sitting(connection: Connection, sitting: Sitting, *, now: datetime) -> datetime:
+    """Let a claim last on from `now`, once that makes some minutes; return until when it lasts."""
     expires_at = now + CLAIM_LASTS
     if expires_at - sitting.expires_at < _EXTENDED_BY_AT_LEAST:
-        return
+        return sitting.expires_at
     changed = update(inspection_sittings).where(_columns.sitting_id == sitting.sitting_id)
     connection.execute(changed.values(expires_at=expires_at))
     if sitting.purpose is Purpose.INSPECTION:
         _write_claim(connection, sitting.inspection_id, sitting.inspector, expires_at, now=now)
+    return expires_at
 
 
-def keep_draft(connection: Connection, sitting: Sitting, draft: Mapping[str, object], *, now: datetime) -> None:
-    """Keep unfinished answers with the sitting, in place of those before."""
+def keep_draft(connection: Connection, sitting: Sitting, draft: Mapping[str, object], *, now: datetime) -> datetime:
+    """Keep unfinished answers with the sitting, in place of those before; return until when the claim lasts."""
     changed = update(inspection_sittings).where(_columns.sitting_id == sitting.sitting_id)
     connection.execute(changed.values(draft=dict(draft)))
-    extend_sitting(connection, sitting, now=now)
+    return extend_sitting(connection, sitting, now=now)
 
 
 def end_expired(connection: Connection, *, now: datetime) -> int:

@@ -32,7 +32,7 @@ from compliance import (
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
-from qa_sampling import inspection_rows, listening, sittings
+from qa_sampling import claims, eligibility, inspection_rows, listening, sittings
 from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
@@ -67,6 +67,8 @@ _CONFLICT: tuple[type[Exception], ...] = (
     block_release.RefusedAgainError,
     call_records.CallRecordedError,
     check_rows.BrokenCheckError,
+    claims.EarlierWaitsError,
+    claims.NotWaitingError,
     copy_rows.CopiesInHandError,
     holds.HoldReleasedError,
     holds.NothingToHoldError,
@@ -122,6 +124,7 @@ def fill_problem_table() -> None:
     register_answer(RevokedTokenError, lambda _error: unauthorized())
     register_problem(ledger_keys.LedgerKeyError, HTTPStatus.SERVICE_UNAVAILABLE, "ledger-key")
     register_problem(approvals.SamePersonError, HTTPStatus.FORBIDDEN, "forbidden")
+    register_problem(eligibility.MayNotInspectError, HTTPStatus.FORBIDDEN, "may-not-inspect")
 
 
 def _unprocessable(detail: str, slug: str, errors: list[dict[str, object]]) -> Problem:
