@@ -32,6 +32,7 @@ from compliance import (
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
+from qa_sampling import claims, eligibility, inspection_rows, listening, sittings
 from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
@@ -50,6 +51,7 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     disposals.UnknownDisposalError,
     holds.UnknownHoldError,
     incidents.UnknownIncidentError,
+    inspection_rows.UnknownInspectionError,
     jobs.UnknownJobError,
     ledger_reading.NothingSealedError,
     ledger_reading.UnknownLedgerEntryError,
@@ -65,12 +67,15 @@ _CONFLICT: tuple[type[Exception], ...] = (
     block_release.RefusedAgainError,
     call_records.CallRecordedError,
     check_rows.BrokenCheckError,
+    claims.EarlierWaitsError,
+    claims.NotWaitingError,
     copy_rows.CopiesInHandError,
     holds.HoldReleasedError,
     holds.NothingToHoldError,
     incidents.AccountMissingError,
     incidents.IncidentChangedError,
     incidents.IncidentClosedError,
+    inspection_rows.NoScorecardError,
     ledger_reading.BrokenEntryError,
     ledger_tree.MissingHashError,
     overlays.OverlayOverError,
@@ -80,6 +85,7 @@ _CONFLICT: tuple[type[Exception], ...] = (
     sale_endings.NotTerminatedError,
     sale_endings.TerminationChangedError,
     sales.SaleRecordedError,
+    sittings.NotHeldError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
     block_list.FutureRefusalError: "refused_at",
@@ -107,6 +113,7 @@ def fill_problem_table() -> None:
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
     register_answer(sale_rows.SaleDateError, _sale_problem)
+    register_answer(listening.ListeningRefusedError, _listening_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
     register_answer(metadata.MetadataError, _metadata_problem)
@@ -117,6 +124,7 @@ def fill_problem_table() -> None:
     register_answer(RevokedTokenError, lambda _error: unauthorized())
     register_problem(ledger_keys.LedgerKeyError, HTTPStatus.SERVICE_UNAVAILABLE, "ledger-key")
     register_problem(approvals.SamePersonError, HTTPStatus.FORBIDDEN, "forbidden")
+    register_problem(eligibility.MayNotInspectError, HTTPStatus.FORBIDDEN, "may-not-inspect")
 
 
 def _unprocessable(detail: str, slug: str, errors: list[dict[str, object]]) -> Problem:
@@ -139,6 +147,12 @@ def _register_problem(error: Exception) -> Problem:
 
 def _sale_problem(error: Exception) -> Problem:
     if not isinstance(error, sale_rows.SaleDateError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
+
+
+def _listening_problem(error: Exception) -> Problem:
+    if not isinstance(error, listening.ListeningRefusedError):
         raise TypeError from error
     return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
 
