@@ -32,6 +32,7 @@ from compliance import (
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
+from qa_sampling import scorecard, scorecards
 from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
@@ -57,6 +58,7 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     policy_store.UnknownPolicyError,
     registers.UnknownRowError,
     sale_rows.UnknownSaleError,
+    scorecards.UnknownScorecardError,
     tokens.UnknownTokenError,
 )
 _CONFLICT: tuple[type[Exception], ...] = (
@@ -90,6 +92,7 @@ _BAD_FIELD: dict[type[Exception], str] = {
     list_rows.UnreadableListError: "file",
     periods.PeriodOutOfRangeError: "months",
     rule_answers.NaiveInstantError: "at",
+    scorecards.ScorecardDateError: "effective_from",
     UnreadableAudioError: "file",
     working_days.WorkingDayCountError: "days",
 }
@@ -107,6 +110,8 @@ def fill_problem_table() -> None:
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
     register_answer(sale_rows.SaleDateError, _sale_problem)
+    register_answer(scorecard.ScorecardError, _faults_problem)
+    register_answer(scorecard.AnswersError, _faults_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
     register_answer(metadata.MetadataError, _metadata_problem)
@@ -141,6 +146,12 @@ def _sale_problem(error: Exception) -> Problem:
     if not isinstance(error, sale_rows.SaleDateError):
         raise TypeError from error
     return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
+
+
+def _faults_problem(error: Exception) -> Problem:
+    if not isinstance(error, scorecard.ScorecardError | scorecard.AnswersError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [one._asdict() for one in error.faults])
 
 
 def _not_expired_problem(error: Exception) -> Problem:

@@ -26,6 +26,7 @@ from services.api import (
     recordings,
     registers,
     sales,
+    scorecards,
     scrubs,
 )
 
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     recording_audio.router,
     recording_holds.router,
     disposals.router,
+    scorecards.router,
     *registers.ROUTERS,
     customers.router,
     overlays.router,

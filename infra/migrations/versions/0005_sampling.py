@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from infra.migrations import first_scorecard
 from infra.migrations.ledger_coverage import Coverage
 
 revision: str = "0005"
@@ -498,6 +499,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("second_result_id IS NULL"),
     )
     _count_sales()
+    _add_first_scorecard()
     _cover()
 
 
@@ -517,6 +519,27 @@ def _count_sales() -> None:
         SELECT closed_on, sales_mode, centre_id, inspection_class, count(*) FROM sales GROUP BY 1, 2, 3, 4;
         CREATE TRIGGER count_sales AFTER INSERT ON sales REFERENCING NEW TABLE AS added
             FOR EACH STATEMENT EXECUTE FUNCTION count_sales()""")
+
+
+def _add_first_scorecard() -> None:
+    """Enter the scorecard by which inspections are judged until officers add one; in force as long as the Measures."""
+    scorecards = sa.table(
+        "scorecards",
+        *(sa.column(name) for name in ("version", "name", "pass_bp", "reason", "actor", "recorded_at")),
+        sa.column("items", postgresql.JSONB()),
+        sa.column("effective_from", sa.Date()),
+    )
+    row = {
+        "version": 1,
+        "name": first_scorecard.NAME,
+        "items": [one._asdict() for one in first_scorecard.ITEMS],
+        "pass_bp": first_scorecard.PASS_BP,
+        "effective_from": sa.text("DATE '2013-01-01'"),
+        "reason": first_scorecard.REASON,
+        "actor": "shipped",
+        "recorded_at": sa.text("ledger_now()"),
+    }
+    op.get_bind().execute(sa.insert(scorecards).values(row))
 
 
 def _cover() -> None:
