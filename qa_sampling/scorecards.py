@@ -95,14 +95,13 @@ def read_scorecard(connection: Connection, version: int) -> StoredScorecard:
 def scorecard_in_force(connection: Connection, *, now: datetime) -> StoredScorecard:
     """Return the version by which an inspection that is claimed now is judged.
 
-    Of those that count from the same day, the last one added.
+    Of those that count by now, the last one added: it takes the place of all before it.
 
     Raises:
         UnknownScorecardError: none is in force yet.
     """
     today = shanghai_day(now)
-    newest = (_columns.effective_from.desc(), _columns.version.desc())
-    statement = _ALL.where(_columns.effective_from <= today).order_by(*newest).limit(1)
+    statement = _ALL.where(_columns.effective_from <= today).order_by(_columns.version.desc()).limit(1)
     row = connection.execute(statement).one_or_none()
     if row is None:
         msg = f"no scorecard is in force on {today}; add one with POST /v1/scorecards"

@@ -32,7 +32,7 @@ from compliance import (
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
-from qa_sampling import scorecard, scorecards
+from qa_sampling import inspection_rows, listening, scorecard, scorecards, sittings
 from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
@@ -51,6 +51,7 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     disposals.UnknownDisposalError,
     holds.UnknownHoldError,
     incidents.UnknownIncidentError,
+    inspection_rows.UnknownInspectionError,
     jobs.UnknownJobError,
     ledger_reading.NothingSealedError,
     ledger_reading.UnknownLedgerEntryError,
@@ -73,6 +74,7 @@ _CONFLICT: tuple[type[Exception], ...] = (
     incidents.AccountMissingError,
     incidents.IncidentChangedError,
     incidents.IncidentClosedError,
+    inspection_rows.NoScorecardError,
     ledger_reading.BrokenEntryError,
     ledger_tree.MissingHashError,
     overlays.OverlayOverError,
@@ -82,6 +84,7 @@ _CONFLICT: tuple[type[Exception], ...] = (
     sale_endings.NotTerminatedError,
     sale_endings.TerminationChangedError,
     sales.SaleRecordedError,
+    sittings.NotHeldError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
     block_list.FutureRefusalError: "refused_at",
@@ -112,6 +115,7 @@ def fill_problem_table() -> None:
     register_answer(sale_rows.SaleDateError, _sale_problem)
     register_answer(scorecard.ScorecardError, _faults_problem)
     register_answer(scorecard.AnswersError, _faults_problem)
+    register_answer(listening.ListeningRefusedError, _listening_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
     register_answer(metadata.MetadataError, _metadata_problem)
@@ -152,6 +156,12 @@ def _faults_problem(error: Exception) -> Problem:
     if not isinstance(error, scorecard.ScorecardError | scorecard.AnswersError):
         raise TypeError from error
     return _unprocessable(str(error), "invalid-input", [one._asdict() for one in error.faults])
+
+
+def _listening_problem(error: Exception) -> Problem:
+    if not isinstance(error, listening.ListeningRefusedError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
 
 
 def _not_expired_problem(error: Exception) -> Problem:

@@ -1,0 +1,224 @@
+"""Inspections as stored: the values of a row with what its sale says, reading one and many, holding one."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, literal, or_, select, tuple_
+
+from compliance.retention_terms import CoverTerm
+from compliance.sale_tables import sales
+from compliance.sale_terms import SaleTerms
+from qa_sampling.tables import inspection_sittings, inspections, scorecards
+
+
+class InspectionState(StrEnum):
+    OPEN = "open"
+    CLAIMED = "claimed"
+    SUBMITTED = "submitted"
+    APPEALED = "appealed"
+    CLOSED = "closed"
+
+
+class UnknownInspectionError(LookupError):
+    """No inspection has this id."""
+
+
+class NoScorecardError(LookupError):
+    """No scorecard is in force, so that nothing can be inspected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """An inspection as somebody may see it, with the facts of its sale; `due_before` is exclusive.
+
+    To the inspector who holds a sitting of it, it is claimed by himself, whatever was before: who scores a second time
+    does not learn that there was a first.
+    """
+
+    inspection_id: UUID
+    policy_no: str
+    sales_mode: str
+    centre_id: str
+    inspection_class: str
+    closed_on: date
+    origin: str
+    is_random: bool
+    risk_reasons: list[str]
+    state: str
+    due_before: datetime
+    due_basis: str
+    claimed_by: str | None
+    claim_expires_at: datetime | None
+    submitted_at: datetime | None
+    is_in_time: bool | None
+    created_at: datetime
+    changed_at: datetime
+    agent_id: str
+    cover_start: date
+    cover_end_exclusive: date | None
+    declared_term_months: int | None
+    retention_class: str
+    cooling_off_days: int
+    is_gift: bool
+    effective_on: date | None
+    receipt_confirmed_on: date | None
+    right_through: date | None
+    ended_on: date | None
+
+    def terms(self) -> SaleTerms:
+        return SaleTerms(
+            closed_on=self.closed_on,
+            term=CoverTerm(self.cover_start, self.cover_end_exclusive, self.declared_term_months),
+            is_gift=self.is_gift,
+            cooling_off_days=self.cooling_off_days,
+            receipt_confirmed_on=self.receipt_confirmed_on,
+            effective_on=self.effective_on,
+            ended_on=self.ended_on,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionFilter:
+    """Which inspections are asked for. `viewer` is the inspector who asks; None: somebody who sees rows as they are."""
+
+    state: InspectionState | None = None
+    policy_no: str | None = None
+    centre_id: str | None = None
+    viewer: str | None = None
+
+
+class Place(NamedTuple):
+    """Where a page of the list begins: after the inspection `inspection_id`, due before `due_before`."""
+
+    due_before: datetime
+    inspection_id: UUID
+
+
+class Scorecard(NamedTuple):
+    """What is judged: `items` are JSON objects with `item_id`, `text`, `article`, `fatal`, `weight`."""
+
+    version: int
+    name: str
+    items: list[dict[str, Any]]
+    pass_bp: int
+
+
+_columns, _sitting = inspections.c, inspection_sittings.c
+_OF_SALE = (
+    "agent_id",
+    "cover_start",
+    "cover_end_exclusive",
+    "declared_term_months",
+    "retention_class",
+    "cooling_off_days",
+    "is_gift",
+    "effective_on",
+    "receipt_confirmed_on",
+    "right_through",
+    "ended_on",
+)
+_BLIND = ("submitted_at", "is_in_time")
+"""What is not shown to whoever is at work on an inspection."""
+
+_IS_MINE = _sitting.sitting_id.is_not(None)
+_SHOWN_OTHERWISE: dict[str, ColumnElement[Any]] = {
+    "state": case((_IS_MINE, literal(InspectionState.CLAIMED.value)), else_=_columns.state),
+    "claimed_by": case((_IS_MINE, _sitting.inspector), else_=_columns.claimed_by),
+    "claim_expires_at": case((_IS_MINE, _sitting.expires_at), else_=_columns.claim_expires_at),
+    **{name: case((~_IS_MINE, _columns[name])) for name in _BLIND},
+    "due_basis": sales.c.inspect_before_basis,
+    **{name: sales.c[name] for name in _OF_SALE},
+}
+_SHOWN = [
+    _SHOWN_OTHERWISE.get(name, _columns.get(name)).label(name)  # type: ignore[union-attr]  # one of the two has it
+    for name in Inspection.__dataclass_fields__
+]
+
+
+def _seen_by(viewer: str | None) -> Select[Any]:
+    mine = and_(
+        _sitting.inspection_id == _columns.inspection_id, _sitting.ended_at.is_(None), _sitting.inspector == viewer
+    )
+    return select(*_SHOWN).select_from(
+        inspections.join(sales, sales.c.policy_no == _columns.policy_no).outerjoin(inspection_sittings, mine)
+    )
+
+
+def read_inspection(connection: Connection, inspection_id: UUID, *, viewer: str | None = None) -> Inspection:
+    """Return one inspection as `viewer` may see it; None: as it is.
+
+    Raises:
+        UnknownInspectionError: there is none with this id.
+    """
+    statement = _seen_by(viewer).where(_columns.inspection_id == inspection_id)
+    row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise _unknown(inspection_id)
+    return Inspection(**row)
+
+
+def list_inspections(
+    connection: Connection, wanted: InspectionFilter, *, after: Place | None, limit: int
+) -> list[Inspection]:
+    """Return inspections, the earliest deadline first, then by id; `after` is the last one of the page before."""
+    statement = _seen_by(wanted.viewer)
+    if wanted.state is not None:
+        statement = statement.where(_has_state(wanted.state))
+    if wanted.policy_no is not None:
+        statement = statement.where(_columns.policy_no == wanted.policy_no)
+    if wanted.centre_id is not None:
+        statement = statement.where(_columns.centre_id == wanted.centre_id)
+    if after is not None:
+        statement = statement.where(tuple_(_columns.due_before, _columns.inspection_id) > tuple_(*after))
+    statement = statement.order_by(_columns.due_before, _columns.inspection_id).limit(limit)
+    return [Inspection(**row) for row in connection.execute(statement).mappings()]
+
+
+def _has_state(state: InspectionState) -> ColumnElement[bool]:
+    """Ask for the state that is shown: what the viewer is at work on is claimed."""
+    if state is InspectionState.CLAIMED:
+        return or_(_columns.state == state.value, _IS_MINE)
+    # The state of the row by itself, so that the index of the queue is used.
+    return and_(_columns.state == state.value, ~_IS_MINE)
+
+
+def lock_inspection(connection: Connection, inspection_id: UUID) -> Inspection:
+    """Return one inspection as it is, its row locked until the transaction ends.
+
+    Raises:
+        UnknownInspectionError: there is none with this id.
+    """
+    locked = select(_columns.inspection_id).where(_columns.inspection_id == inspection_id).with_for_update()
+    if connection.execute(locked).one_or_none() is None:
+        raise _unknown(inspection_id)
+    # A statement of its own: it sees what was waited for.
+    return read_inspection(connection, inspection_id)
+
+
+def _unknown(inspection_id: UUID) -> UnknownInspectionError:
+    return UnknownInspectionError(f"there is no inspection {inspection_id}")
+
+
+def scorecard_in_force(connection: Connection, *, on: date) -> int:
+    """Return the version of the scorecard in force on a Shanghai day.
+
+    Raises:
+        NoScorecardError: there is none.
+    """
+    columns = scorecards.c
+    newest = select(columns.version).where(columns.effective_from <= on)
+    version = connection.execute(newest.order_by(columns.version.desc()).limit(1)).scalar_one_or_none()
+    if version is None:
+        msg = f"no scorecard is in force on {on}; an officer adds one with POST /v1/scorecards"
+        raise NoScorecardError(msg)
+    return int(version)
+
+
+def read_scorecard(connection: Connection, version: int) -> Scorecard:
+    """Return the scorecard of a version that something refers to."""
+    columns = scorecards.c
+    statement = select(*(columns[name] for name in Scorecard._fields)).where(columns.version == version)
+    return Scorecard(*connection.execute(statement).one())
