@@ -6,13 +6,19 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from compliance.shanghai import shanghai_day
+from qa_sampling import first_scorecard
 from qa_sampling.scorecard import Item, Scorecard, check_scorecard
 from qa_sampling.tables import scorecards
 
 # Versions are numbered without a gap, so that of two officers one waits.
 _ONE_VERSION_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7346233)")
+
+
+SHIPPED = "shipped"
+"""Who entered version 1."""
 
 
 class UnknownScorecardError(LookupError):
@@ -63,20 +69,38 @@ def add_scorecard(connection: Connection, new: NewScorecard, *, person: str, now
         msg = f"{new.effective_from} lies before today, {today}; a scorecard counts from today on or from a later day"
         raise ScorecardDateError(msg)
     connection.execute(_ONE_VERSION_AT_A_TIME)
-    version = 1 + (connection.execute(select(func.max(_columns.version))).scalar_one() or 0)
-    connection.execute(
-        insert(scorecards).values(
-            version=version,
-            name=new.name,
-            items=[asdict(item) for item in new.items],
-            pass_bp=new.pass_bp,
-            effective_from=new.effective_from,
-            reason=new.reason,
-            actor=person,
-            recorded_at=now,
-        )
-    )
+    adopt_first_scorecard(connection, now=now)
+    version = 1 + connection.execute(select(func.max(_columns.version))).scalar_one()
+    connection.execute(insert(scorecards).values(_row(new, version, person=person, now=now)))
     return read_scorecard(connection, version)
+
+
+def adopt_first_scorecard(connection: Connection, *, now: datetime) -> None:
+    """Enter the scorecard that comes with the product, unless it is there."""
+    first = NewScorecard(
+        name=first_scorecard.NAME,
+        items=first_scorecard.ITEMS,
+        pass_bp=first_scorecard.PASS_BP,
+        effective_from=first_scorecard.EFFECTIVE_FROM,
+        reason=first_scorecard.REASON,
+    )
+    row = _row(first, 1, person=SHIPPED, now=now)
+    # Asked for first: an insert that finds nothing to do still fires the triggers of the ledger.
+    if connection.execute(select(_columns.version).where(_columns.version == 1)).one_or_none() is None:
+        connection.execute(pg_insert(scorecards).values(row).on_conflict_do_nothing())
+
+
+def _row(new: NewScorecard, version: int, *, person: str, now: datetime) -> dict[str, object]:
+    return {
+        "version": version,
+        "name": new.name,
+        "items": [asdict(item) for item in new.items],
+        "pass_bp": new.pass_bp,
+        "effective_from": new.effective_from,
+        "reason": new.reason,
+        "actor": person,
+        "recorded_at": now,
+    }
 
 
 def read_scorecard(connection: Connection, version: int) -> StoredScorecard:

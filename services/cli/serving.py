@@ -30,7 +30,7 @@ from infra.settings import Settings, child_environment
 from infra.supervisor import Child
 from infra.supervisor import run as supervise
 from services import all_tables
-from services.app import adopt_policy, create_app
+from services.app import adopt_policy, adopt_scorecard, create_app
 from services.attesting import AttesterSettingsError, read_attesters
 from services.cli.terminal import (
     BAD_USAGE,
@@ -202,8 +202,7 @@ def _own_database(settings: Settings) -> Iterator[str]:
 
 def _prepare(settings: Settings, url: str) -> timedelta:
     """Migrate, fix the clock, adopt the policy, load demo data; return the clock's offset."""
-    # A first migration enters the scorecard that comes with the product: before the instant at which a demo begins.
-    engine = make_engine(url, application_name="telesales-run", clock_offset=_first_offset(settings))
+    engine = make_engine(url, application_name="telesales-run")
     with faults_explained():
         _, revision = run_migrations(engine)
         say(f"the database is at migration {revision}")
@@ -214,15 +213,11 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         # The demo's rows are loaded by the owner, who alone may gather the statistics without which it takes long.
         engine = make_engine(url, application_name="telesales-run", clock_offset=earlier)
         _adopt_policy(engine, settings, clock_with_offset(earlier))
+        adopt_scorecard(engine, clock_with_offset(earlier))
         if settings.database_url is None:
             _load_demo(settings, engine, now=settings.demo_clock or utc_now())
     engine.dispose()
     return offset
-
-
-def _first_offset(settings: Settings) -> timedelta:
-    """Return by how much the clock of migrations runs ahead, before it is known whether the demo clock can be."""
-    return timedelta() if settings.demo_clock is None else settings.demo_clock - utc_now() - _START_TAKES_AT_MOST
 
 
 def _fix_clock(settings: Settings, engine: Engine) -> timedelta:

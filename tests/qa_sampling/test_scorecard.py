@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.migrations import first_scorecard
+from qa_sampling import first_scorecard
 from qa_sampling import scorecard as module
 from qa_sampling.scorecard import (
     Answer,
@@ -178,7 +178,7 @@ def test_a_scorecard_by_which_nobody_can_judge_is_refused(items: tuple[Item, ...
 
 
 def test_the_scorecard_that_comes_with_the_product_can_be_judged_by() -> None:
-    items = tuple(Item(**one._asdict()) for one in first_scorecard.ITEMS)
+    items = first_scorecard.ITEMS
 
     check_scorecard(items, first_scorecard.PASS_BP)
     assert {item.item_id for item in items if item.fatal} == {

@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from infra.migrations import first_scorecard
 from infra.migrations.ledger_coverage import Coverage
 
 revision: str = "0005"
@@ -63,8 +62,8 @@ COVERAGE = (
         "inspection_appeals",
         ("appeal_id",),
         "appeal_id inspection_id result_id reason items filed_by filed_at decide_before decision decided_by decided_at"
-        " decided_result_id",
-        changing="decision decided_by decided_at decided_result_id",
+        " decided_result_id overdue_incident_id",
+        changing="decision decided_by decided_at decided_result_id overdue_incident_id",
     ),
     Coverage(
         "second_scorings",
@@ -450,6 +449,7 @@ def upgrade() -> None:
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("decided_result_id", sa.UUID(), nullable=True),
+        sa.Column("overdue_incident_id", sa.UUID(), nullable=True),
         sa.CheckConstraint("decision IN ('confirmed', 'changed')", name=op.f("ck_inspection_appeals_decision")),
         sa.CheckConstraint("(decision IS NULL) = (decided_at IS NULL)", name=op.f("ck_inspection_appeals_decided")),
         sa.ForeignKeyConstraint(
@@ -459,6 +459,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["inspection_id"], ["inspections.inspection_id"], name=op.f("fk_inspection_appeals_inspection_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["overdue_incident_id"], ["incidents.incident_id"], name=op.f("fk_inspection_appeals_overdue_incident_id")
         ),
         sa.ForeignKeyConstraint(
             ["result_id"], ["inspection_results.result_id"], name=op.f("fk_inspection_appeals_result_id")
@@ -499,7 +502,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("second_result_id IS NULL"),
     )
     _count_sales()
-    _add_first_scorecard()
     _cover()
 
 
@@ -519,27 +521,6 @@ def _count_sales() -> None:
         SELECT closed_on, sales_mode, centre_id, inspection_class, count(*) FROM sales GROUP BY 1, 2, 3, 4;
         CREATE TRIGGER count_sales AFTER INSERT ON sales REFERENCING NEW TABLE AS added
             FOR EACH STATEMENT EXECUTE FUNCTION count_sales()""")
-
-
-def _add_first_scorecard() -> None:
-    """Enter the scorecard by which inspections are judged until officers add one; in force as long as the Measures."""
-    scorecards = sa.table(
-        "scorecards",
-        *(sa.column(name) for name in ("version", "name", "pass_bp", "reason", "actor", "recorded_at")),
-        sa.column("items", postgresql.JSONB()),
-        sa.column("effective_from", sa.Date()),
-    )
-    row = {
-        "version": 1,
-        "name": first_scorecard.NAME,
-        "items": [one._asdict() for one in first_scorecard.ITEMS],
-        "pass_bp": first_scorecard.PASS_BP,
-        "effective_from": sa.text("DATE '2013-01-01'"),
-        "reason": first_scorecard.REASON,
-        "actor": "shipped",
-        "recorded_at": sa.text("ledger_now()"),
-    }
-    op.get_bind().execute(sa.insert(scorecards).values(row))
 
 
 def _cover() -> None:
