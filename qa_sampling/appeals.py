@@ -157,7 +157,9 @@ def decide_appeal(connection: Connection, inspection: Inspection, judged: Stored
     if appeal is None:
         msg = f"inspection {inspection.inspection_id} was heard for an appeal that nobody filed"
         raise LookupError(msg)
-    [contested] = [one for one in read_results(connection, inspection.inspection_id) if one.result_id == appeal.result_id]
+    [contested] = [
+        one for one in read_results(connection, inspection.inspection_id) if one.result_id == appeal.result_id
+    ]
     now = judged.submitted_at
     values: dict[str, object] = {
         "decision": _decision(contested, judged, appeal.items),
@@ -166,7 +168,9 @@ def decide_appeal(connection: Connection, inspection: Inspection, judged: Stored
         "decided_result_id": judged.result_id,
     }
     if now >= appeal.decide_before and appeal.overdue_incident_id is None:
-        values["overdue_incident_id"] = _open_incidents(connection, [appeal], {appeal.inspection_id: inspection.policy_no}, now=now)[0]
+        values["overdue_incident_id"] = _open_incidents(
+            connection, [appeal], {appeal.inspection_id: inspection.policy_no}, now=now
+        )[0]
     connection.execute(update(inspection_appeals).where(_columns.appeal_id == appeal.appeal_id).values(values))
 
 

@@ -26,10 +26,6 @@ class UnknownInspectionError(LookupError):
     """No inspection has this id."""
 
 
-class NoScorecardError(LookupError):
-    """No scorecard is in force, so that nothing can be inspected."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """An inspection as somebody may see it, with the facts of its sale; `due_before` is exclusive.
@@ -202,23 +198,19 @@ def _unknown(inspection_id: UUID) -> UnknownInspectionError:
     return UnknownInspectionError(f"there is no inspection {inspection_id}")
 
 
-def scorecard_in_force(connection: Connection, *, on: date) -> int:
-    """Return the version of the scorecard in force on a Shanghai day.
+def find_scorecard(connection: Connection, inspection_id: UUID, *, on: date) -> Scorecard | None:
+    """Return the scorecard by which an inspection is or was judged last, or else the one in force on a Shanghai day.
 
-    Raises:
-        NoScorecardError: there is none.
+    None if there is none.
     """
     columns = scorecards.c
-    newest = select(columns.version).where(columns.effective_from <= on)
-    version = connection.execute(newest.order_by(columns.version.desc()).limit(1)).scalar_one_or_none()
-    if version is None:
-        msg = f"no scorecard is in force on {on}; an officer adds one with POST /v1/scorecards"
-        raise NoScorecardError(msg)
-    return int(version)
-
-
-def read_scorecard(connection: Connection, version: int) -> Scorecard:
-    """Return the scorecard of a version that something refers to."""
-    columns = scorecards.c
-    statement = select(*(columns[name] for name in Scorecard._fields)).where(columns.version == version)
-    return Scorecard(*connection.execute(statement).one())
+    statement = select(*(columns[name] for name in Scorecard._fields))
+    is_of_inspection = and_(
+        _sitting.inspection_id == inspection_id,
+        or_(_sitting.ended_at.is_(None), _sitting.ending == "submitted"),
+        columns.version == _sitting.scorecard_version,
+    )
+    pinned = statement.where(is_of_inspection).order_by(_sitting.claimed_at.desc()).limit(1)
+    in_force = statement.where(columns.effective_from <= on).order_by(columns.version.desc()).limit(1)
+    row = connection.execute(pinned).one_or_none() or connection.execute(in_force).one_or_none()
+    return None if row is None else Scorecard(*row)

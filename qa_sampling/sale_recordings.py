@@ -4,13 +4,14 @@ A sale has the recordings that name its policy number and those of its calls, wh
 not disposed of. What an inspector heard counts for one inspection over all his sittings of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection, Row, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from qa_sampling.excused import Excuse, RecordedCall, excuses
@@ -46,22 +47,25 @@ class RecordingCoverage:
     coverage_bp: int
 
 
+_policy_nos = bindparam("policy_nos", type_=ARRAY(TEXT))
+
 _RECORDINGS = text("""
-    SELECT r.recording_id, r.call_id, r.started_at, r.duration_ms, r.channels, c.answered_at,
+    SELECT l.policy_no, r.recording_id, r.call_id, r.started_at, r.duration_ms, r.channels, c.answered_at,
            ARRAY(SELECT ARRAY[g.start_ms, g.end_ms] FROM recording_segments g
                   WHERE g.recording_id = r.recording_id AND g.kind = 'hold' ORDER BY g.start_ms) AS holds
-      FROM recordings r LEFT JOIN call_records c ON c.call_id = r.call_id
-     WHERE r.disposed_at IS NULL AND r.recording_id IN (
-             SELECT recording_id FROM recordings WHERE policy_no = :policy_no
-              UNION
-             SELECT o.recording_id FROM recordings o JOIN sale_calls s ON s.call_id = o.call_id
-              WHERE s.policy_no = :policy_no)
-     ORDER BY r.started_at, r.recording_id""")
+      FROM (SELECT policy_no, recording_id FROM recordings WHERE policy_no = ANY(:policy_nos)
+             UNION
+            SELECT s.policy_no, o.recording_id FROM sale_calls s JOIN recordings o ON o.call_id = s.call_id
+             WHERE s.policy_no = ANY(:policy_nos)) l
+      JOIN recordings r ON r.recording_id = l.recording_id
+      LEFT JOIN call_records c ON c.call_id = r.call_id
+     WHERE r.disposed_at IS NULL ORDER BY l.policy_no, r.started_at, r.recording_id""").bindparams(_policy_nos)
 
 _HEARD = text("""
-    SELECT recording_id, intervals FROM listening_reports
-     WHERE inspection_id = :inspection_id AND inspector = :inspector AND recording_id = ANY(:ids)""").bindparams(
-    bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True)))
+    SELECT l.inspection_id, l.recording_id, l.intervals
+      FROM unnest(:ids, :inspectors) AS h (inspection_id, inspector)
+      JOIN listening_reports l ON l.inspection_id = h.inspection_id AND l.inspector = h.inspector""").bindparams(
+    bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))), bindparam("inspectors", type_=ARRAY(TEXT))
 )
 
 _POLICY_NO = text("SELECT policy_no FROM inspections WHERE inspection_id = :inspection_id")
@@ -69,51 +73,50 @@ _POLICY_NO = text("SELECT policy_no FROM inspections WHERE inspection_id = :insp
 
 def recordings_of_sale(connection: Connection, policy_no: str) -> list[SaleRecording]:
     """Return the recordings of a sale that are not disposed of, the earliest first."""
-    return [
-        SaleRecording(
-            recording_id=row.recording_id,
-            call_id=row.call_id,
-            started_at=row.started_at,
-            duration_ms=row.duration_ms,
-            channels=tuple(row.channels),
-            excused=tuple(
-                excuses(
-                    RecordedCall(
-                        started_at=row.started_at,
-                        duration_ms=row.duration_ms,
-                        answered_at=row.answered_at,
-                        holds=tuple((start, end) for start, end in row.holds),
-                    )
-                )
-            ),
-        )
-        for row in connection.execute(_RECORDINGS, {"policy_no": policy_no})
-    ]
+    return recordings_of_sales(connection, [policy_no]).get(policy_no, [])
+
+
+def recordings_of_sales(connection: Connection, policy_nos: Sequence[str]) -> dict[str, list[SaleRecording]]:
+    """Return the recordings of each of these sales that has any; a call may belong to several."""
+    found: dict[str, list[SaleRecording]] = {}
+    for row in connection.execute(_RECORDINGS, {"policy_nos": list(policy_nos)}):
+        found.setdefault(row.policy_no, []).append(_recording(row))
+    return found
+
+
+def _recording(row: Row[Any]) -> SaleRecording:
+    call = RecordedCall(
+        started_at=row.started_at,
+        duration_ms=row.duration_ms,
+        answered_at=row.answered_at,
+        holds=tuple((start, end) for start, end in row.holds),
+    )
+    return SaleRecording(
+        recording_id=row.recording_id,
+        call_id=row.call_id,
+        started_at=row.started_at,
+        duration_ms=row.duration_ms,
+        channels=tuple(row.channels),
+        excused=tuple(excuses(call)),
+    )
 
 
 def coverage_of(connection: Connection, inspection_id: UUID, inspector: str) -> list[RecordingCoverage]:
     """Return what `inspector` has heard of each recording that the sale of an inspection has now."""
     policy_no = connection.execute(_POLICY_NO, {"inspection_id": inspection_id}).scalar_one()
-    return coverage_in(connection, recordings_of_sale(connection, policy_no), inspection_id, inspector)
+    found = recordings_of_sale(connection, policy_no)
+    heard = spans_heard(connection, {inspection_id: inspector})
+    return [covered_by(one, heard.get((inspection_id, one.recording_id), ())) for one in found]
 
 
-def coverage_in(
-    connection: Connection, found: Sequence[SaleRecording], inspection_id: UUID, inspector: str
-) -> list[RecordingCoverage]:
-    """Return what `inspector` has heard, for this inspection, of recordings read before."""
-    heard = spans_heard(connection, inspection_id, inspector, [one.recording_id for one in found])
-    return [covered_by(one, heard.get(one.recording_id, [])) for one in found]
-
-
-def spans_heard(
-    connection: Connection, inspection_id: UUID, inspector: str, recording_ids: Sequence[UUID]
-) -> dict[UUID, list[Span]]:
-    """Return what an inspector heard of each of these recordings for one inspection, in order and merged."""
-    asked = {"inspection_id": inspection_id, "inspector": inspector, "ids": list(recording_ids)}
-    reported: dict[UUID, list[Span]] = {}
-    for row in connection.execute(_HEARD, asked):
-        reported.setdefault(row.recording_id, []).extend((start, end) for start, end in row.intervals)
-    return {recording_id: union(spans) for recording_id, spans in reported.items()}
+def spans_heard(connection: Connection, hearers: Mapping[UUID, str]) -> dict[tuple[UUID, UUID], list[Span]]:
+    """Return what one person per inspection heard, by inspection and recording, in order and merged."""
+    asked = {"ids": list(hearers), "inspectors": list(hearers.values())}
+    reported: dict[tuple[UUID, UUID], list[Span]] = {}
+    for row in connection.execute(_HEARD, asked) if hearers else ():
+        spans = reported.setdefault((row.inspection_id, row.recording_id), [])
+        spans.extend((start, end) for start, end in row.intervals)
+    return {key: union(spans) for key, spans in reported.items()}
 
 
 def covered_by(recording: SaleRecording, heard: Sequence[Span]) -> RecordingCoverage:

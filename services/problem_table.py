@@ -32,7 +32,18 @@ from compliance import (
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
-from qa_sampling import inspection_rows, listening, scorecard, scorecards, sittings
+from qa_sampling import (
+    appeals,
+    claims,
+    corrections,
+    eligibility,
+    inspection_rows,
+    listening,
+    results,
+    scorecard,
+    scorecards,
+    sittings,
+)
 from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
@@ -63,18 +74,21 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     tokens.UnknownTokenError,
 )
 _CONFLICT: tuple[type[Exception], ...] = (
+    appeals.AppealRefusedError,
     approvals.RequestDecidedError,
     block_release.EntryReleasedError,
     block_release.RefusedAgainError,
     call_records.CallRecordedError,
     check_rows.BrokenCheckError,
+    claims.EarlierWaitsError,
+    claims.NotWaitingError,
     copy_rows.CopiesInHandError,
+    corrections.NotCorrectableError,
     holds.HoldReleasedError,
     holds.NothingToHoldError,
     incidents.AccountMissingError,
     incidents.IncidentChangedError,
     incidents.IncidentClosedError,
-    inspection_rows.NoScorecardError,
     ledger_reading.BrokenEntryError,
     ledger_tree.MissingHashError,
     overlays.OverlayOverError,
@@ -87,6 +101,7 @@ _CONFLICT: tuple[type[Exception], ...] = (
     sittings.NotHeldError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
+    appeals.AppealItemsError: "item_ids",
     block_list.FutureRefusalError: "refused_at",
     block_list.NobodyRefusedError: "phone",
     callbacks.CallbackSlotError: "from",
@@ -115,6 +130,8 @@ def fill_problem_table() -> None:
     register_answer(sale_rows.SaleDateError, _sale_problem)
     register_answer(scorecard.ScorecardError, _faults_problem)
     register_answer(scorecard.AnswersError, _faults_problem)
+    register_answer(scorecard.OpenItemsError, _open_items_problem)
+    register_answer(results.NotHeardError, _unheard_problem)
     register_answer(listening.ListeningRefusedError, _listening_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
@@ -126,6 +143,8 @@ def fill_problem_table() -> None:
     register_answer(RevokedTokenError, lambda _error: unauthorized())
     register_problem(ledger_keys.LedgerKeyError, HTTPStatus.SERVICE_UNAVAILABLE, "ledger-key")
     register_problem(approvals.SamePersonError, HTTPStatus.FORBIDDEN, "forbidden")
+    register_problem(appeals.OwnResultError, HTTPStatus.FORBIDDEN, "forbidden")
+    register_problem(eligibility.MayNotInspectError, HTTPStatus.FORBIDDEN, "may-not-inspect")
 
 
 def _unprocessable(detail: str, slug: str, errors: list[dict[str, object]]) -> Problem:
@@ -162,6 +181,28 @@ def _listening_problem(error: Exception) -> Problem:
     if not isinstance(error, listening.ListeningRefusedError):
         raise TypeError from error
     return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
+
+
+def _open_items_problem(error: Exception) -> Problem:
+    if not isinstance(error, scorecard.OpenItemsError):
+        raise TypeError from error
+    errors: list[dict[str, object]] = [{"loc": item_id, "msg": "has no answer"} for item_id in error.item_ids]
+    return Problem(HTTPStatus.CONFLICT, "Conflict", str(error), "items-open", errors)
+
+
+def _unheard_problem(error: Exception) -> Problem:
+    if not isinstance(error, results.NotHeardError):
+        raise TypeError from error
+    errors: list[dict[str, object]] = [
+        {
+            "loc": str(one.recording_id),
+            "msg": f"{one.missing_ms} ms were not heard yet",
+            "missing_ms": one.missing_ms,
+            "coverage_bp": one.coverage_bp,
+        }
+        for one in error.unheard
+    ]
+    return Problem(HTTPStatus.CONFLICT, "Conflict", str(error), "not-heard", errors)
 
 
 def _not_expired_problem(error: Exception) -> Problem:

@@ -5,6 +5,7 @@ from fastapi.routing import APIRoute
 
 from services.api import (
     approvals,
+    calibration,
     call_checks,
     callback_requests,
     calls,
@@ -14,6 +15,8 @@ from services.api import (
     do_not_call_imports,
     health,
     incidents,
+    inspection_results,
+    inspections,
     jobs,
     ledger,
     overlays,
@@ -38,6 +41,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     do_not_call.router,
     scrubs.router,
     sales.router,
+    inspections.router,
+    inspection_results.router,
     incidents.router,
     recording_fixity.router,
     recording_evidence.router,
@@ -47,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     recording_holds.router,
     disposals.router,
     scorecards.router,
+    calibration.router,
     *registers.ROUTERS,
     customers.router,
     overlays.router,

@@ -19,6 +19,8 @@ from qa_sampling.result_rows import StoredResult, may_see, read_results
 from qa_sampling.results import Submission, Submitted, submit
 from qa_sampling.scorecard import WHOLE_BP, Answer, Verdict
 from qa_sampling.second_scorings import is_second_waiting
+from services.api.inspection_models import InspectionAnswer
+from services.api.inspections import inspection_answer
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, Identifier, LongText, Milliseconds, Reason
@@ -163,6 +165,13 @@ def appeal(inspection_id: UUID, body: AppealBody, connection: Transaction, now: 
     new = NewAppeal(body.reason, tuple(dict.fromkeys(body.item_ids)))
     filed = file_appeal(connection, inspection_id, new, person=actor.owner, now=now)
     return json_response(_appeal(filed, actor), HTTPStatus.CREATED)
+
+
+@router.post("/{inspection_id}/correction", response_model=None, responses={200: {"model": InspectionAnswer}})
+def correct(inspection_id: UUID, body: CorrectionBody, connection: Transaction, now: Now, actor: Inspector) -> Response:
+    """Claim a submitted or closed inspection in order to judge it anew; every earlier version stays."""
+    open_correction(connection, inspection_id, actor.owner, reason=body.reason, now=now)
+    return json_response(inspection_answer(connection, inspection_id, actor=actor, now=now))
 
 
 @router.get("/{inspection_id}/results", response_model=None, responses={200: {"model": ResultList}})

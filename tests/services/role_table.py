@@ -41,7 +41,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/v1/recordings(/.*)?", "inspector officer auditor"),
     ("GET", r"/v1/inspections(/.*)?", "inspector officer auditor"),
     ("POST", r"/v1/inspections/[^/]+/appeal", "officer"),
-    ("POST", r"/v1/inspections/.*", "inspector"),
+    ("POST|PUT", r"/v1/inspections/.*", "inspector"),
     ("GET", r"/v1/scorecards(/.*)?", "inspector officer auditor"),
     ("POST", r"/v1/scorecards", "officer"),
     ("GET", r"/v1/calibration", "officer auditor"),
