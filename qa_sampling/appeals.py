@@ -18,7 +18,7 @@ from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
 from qa_sampling.inspection_deadlines import appeal_before, appealable_from, decide_before
 from qa_sampling.inspection_rows import Inspection, InspectionState, lock_inspection
-from qa_sampling.result_rows import StoredResult, newest_version, read_results
+from qa_sampling.result_rows import StoredResult, newest_version, read_result, read_results
 from qa_sampling.tables import inspection_appeals, inspections
 
 OVERDUE_KIND = "appeal_overdue"
@@ -153,13 +153,9 @@ def decide_appeal(connection: Connection, inspection: Inspection, judged: Stored
 
     A late decision is an incident, unless it was one already.
     """
-    appeal = read_appeal(connection, inspection.inspection_id)
-    if appeal is None:
-        msg = f"inspection {inspection.inspection_id} was heard for an appeal that nobody filed"
-        raise LookupError(msg)
-    [contested] = [
-        one for one in read_results(connection, inspection.inspection_id) if one.result_id == appeal.result_id
-    ]
+    filed = _ALL.where(_columns.inspection_id == inspection.inspection_id)
+    appeal = StoredAppeal(**connection.execute(filed).mappings().one())
+    contested = read_result(connection, appeal.result_id)
     now = judged.submitted_at
     values: dict[str, object] = {
         "decision": _decision(contested, judged, appeal.items),
@@ -168,9 +164,8 @@ def decide_appeal(connection: Connection, inspection: Inspection, judged: Stored
         "decided_result_id": judged.result_id,
     }
     if now >= appeal.decide_before and appeal.overdue_incident_id is None:
-        values["overdue_incident_id"] = _open_incidents(
-            connection, [appeal], {appeal.inspection_id: inspection.policy_no}, now=now
-        )[0]
+        policy_nos = {appeal.inspection_id: inspection.policy_no}
+        [values["overdue_incident_id"]] = _open_incidents(connection, [appeal], policy_nos, now=now)
     connection.execute(update(inspection_appeals).where(_columns.appeal_id == appeal.appeal_id).values(values))
 
 

@@ -67,6 +67,11 @@ def read_results(connection: Connection, inspection_id: UUID) -> list[StoredResu
     return [StoredResult(**row) for row in connection.execute(statement).mappings()]
 
 
+def read_result(connection: Connection, result_id: UUID) -> StoredResult:
+    """Return a result that something refers to."""
+    return StoredResult(**connection.execute(_ALL.where(_columns.result_id == result_id)).mappings().one())
+
+
 def newest_version(results: Sequence[StoredResult]) -> StoredResult | None:
     """Return the result that counts; None before there is one."""
     versions = [one for one in results if one.version is not None]
