@@ -52,6 +52,7 @@ from services.archive_places import keeping_in, open_places
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
+from services.result_care import CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS, care_for_results_if_possible
 from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible, sealing_beside
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, attest, run_job, sweep
 
@@ -79,6 +80,7 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "note fixity": {"task": NOTE_FIXITY, "schedule": NOTE_FIXITY_AT, "options": {"expires": 3600.0}},
     "apply locks": _every(APPLY_LOCKS, APPLY_LOCKS_EVERY_SECONDS),
     "sweep retention": _every(SWEEP_RETENTION, SWEEP_RETENTION_EVERY_SECONDS),
+    "care for results": _every(CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
     "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
@@ -133,6 +135,7 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     _add_archive_tasks(application, settings, worker)
     _add_intake_tasks(application, settings, worker)
+    _add_result_tasks(application, worker)
     application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(verify, name=VERIFY, shared=False)
@@ -189,6 +192,13 @@ def _add_clock_tasks(application: Celery, worker: Callable[[], Worker], keeping:
 
     application.task(bring_stores, name=APPLY_LOCKS, shared=False)
     application.task(bring_along, name=SWEEP_RETENTION, shared=False)
+
+
+def _add_result_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+    def care() -> None:
+        care_for_results_if_possible(worker().engine, worker().clock)
+
+    application.task(care, name=CARE_FOR_RESULTS, shared=False)
 
 
 def _add_intake_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:
