@@ -47,6 +47,12 @@ register_versions = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     ForeignKeyConstraint(["register", "row_id"], ["register_rows.register", "register_rows.row_id"]),
     Index("ix_register_versions_row", "register", "row_id", "effective_from", "version_id"),
+    Index("ix_register_versions_user", text("(body ->> 'user_id')"), postgresql_where=text("register = 'agents'")),
+    Index(
+        "ix_register_versions_supervisor",
+        text("(body ->> 'supervisor_user_id')"),
+        postgresql_where=text("register = 'agents'"),
+    ),
 )
 
 register_counters = Table(

@@ -64,6 +64,14 @@ _FOLLOW = text("""
      WHERE s.policy_no = :policy_no AND i.policy_no = s.policy_no AND i.submitted_at IS NULL
        AND i.due_before <> s.inspect_before""")
 
+# Who holds a row is passed over until the next time: nobody waits in a circle for so many rows.
+_FOLLOW_ALL = text("""
+    UPDATE inspections i SET due_before = n.inspect_before, changed_at = :now
+      FROM (SELECT w.inspection_id, s.inspect_before FROM inspections w JOIN sales s ON s.policy_no = w.policy_no
+             WHERE w.submitted_at IS NULL AND w.due_before <> s.inspect_before
+               FOR UPDATE OF w SKIP LOCKED) n
+     WHERE i.inspection_id = n.inspection_id""")
+
 
 def open_drawn(
     connection: Connection, policy_nos: Sequence[str], *, origin: Origin = Origin.DRAW, now: datetime
@@ -88,3 +96,11 @@ def open_risky(connection: Connection, risks: Sequence[Risk], *, now: datetime) 
 def follow_sale(connection: Connection, policy_no: str, *, now: datetime) -> None:
     """Move the deadline of an inspection without a result to that of its sale; a result stays judged as it was."""
     connection.execute(_FOLLOW, {"policy_no": policy_no, "now": now})
+
+
+def follow_sales(connection: Connection, *, now: datetime) -> int:
+    """Do so for all sales; return how many deadlines moved.
+
+    An inspection that is opened while its sale is being changed may have seen the sale as it was.
+    """
+    return connection.execute(_FOLLOW_ALL, {"now": now}).rowcount

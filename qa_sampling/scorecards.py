@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy import BigInteger, Connection, Row, func, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from compliance.shanghai import shanghai_day
@@ -133,7 +133,7 @@ def list_scorecards(connection: Connection, *, before: int | None, limit: int) -
     """Return versions, newest first; `before` is the last version of the page before."""
     statement = _ALL.order_by(_columns.version.desc()).limit(limit)
     if before is not None:
-        statement = statement.where(_columns.version < before)
+        statement = statement.where(_columns.version < literal(before, BigInteger))
     return [_stored(row) for row in connection.execute(statement)]
 
 

@@ -282,18 +282,6 @@ second_scorings = Table(
     info={"updates": ["second_result_id"]},
 )
 
-recording_segments = Table(
-    "recording_segments",
-    metadata,
-    Column("recording_id", UUID(as_uuid=True), ForeignKey("recordings.recording_id"), primary_key=True),
-    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("end_ms", BigInteger, nullable=False, comment="exclusive"),
-    Column("kind", Text, nullable=False),
-    Column("recorded_at", DateTime(timezone=True), nullable=False),
-    CheckConstraint("kind IN ('hold')", name="kind"),
-    CheckConstraint("0 <= start_ms AND start_ms < end_ms", name="order"),
-)
-
 sampling_alerts = Table(
     "sampling_alerts",
     metadata,

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from infra.clock import Clock
 from infra.object_store import StoredObject
-from recordings.audio import RawFormat, probe
+from recordings.audio import Audio, RawFormat, probe
 from recordings.metadata import Fault, Metadata, MetadataError
 from recordings.object_keys import object_key, playable_key
 from recordings.places import Places
@@ -61,7 +61,7 @@ def prepare(places: Places, arrival: Arrival) -> Prepared:
     """Decode the file and put it into the first store, under hold and read back. No transaction may be open.
 
     Raises:
-        MetadataError: the file has other channels than said.
+        MetadataError: the file has other channels than said, or is over before a hold is.
         UnreadableAudioError: it is no recording that can be kept.
         ObjectStoreError: the store cannot keep it now.
     """
@@ -72,10 +72,17 @@ def prepare(places: Places, arrival: Arrival) -> Prepared:
     if audio.channels != len(metadata.channels):
         message = f"names {len(metadata.channels)} channels and the file has {audio.channels}; name the voice of each"
         raise MetadataError((Fault("channels", message),))
+    _check_holds(metadata, audio)
     key = object_key(staged.sha256, metadata.call_id)
     stored = places.first.put(key, staged.content(), is_held=True)
     playable = None if audio.is_playable else _put_playable(places, staged, key, raw)
     return Prepared(arrival, audio, stored, playable)
+
+
+def _check_holds(metadata: Metadata, audio: Audio) -> None:
+    if metadata.holds_ms and metadata.holds_ms[-1][1] > audio.duration_ms:
+        message = f"ends at {metadata.holds_ms[-1][1]}, beyond the end of the recording at {audio.duration_ms}"
+        raise MetadataError((Fault("holds_ms", message),))
 
 
 def _raw_format(metadata: Metadata) -> RawFormat | None:

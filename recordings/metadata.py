@@ -22,12 +22,15 @@ RAW_CODECS = ("alaw", "ulaw")
 WHOSE = ("call_id", "policy_no", "agent_id", "phone")
 """A recording must name one of these, or nobody would ever find it."""
 
+MOST_HOLDS = 200
+_LONGEST_MS = 10**10
 _LONGEST_ID = 100
 _LONGEST_PHONE = 200
 _MOST_SAMPLES_A_SECOND = 192_000
 _FIRST_YEAR, _LAST_YEAR = 1990, 2200
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _SHA256 = re.compile(r"(?:sha256:)?([0-9A-Fa-f]{64})", re.ASCII)
+_HOLD_CELL = re.compile(r"\s*(\d{1,10})\s*-\s*(\d{1,10})\s*", re.ASCII)
 _POLICY_NO = re.compile(r"\S{1,64}")
 
 
@@ -51,6 +54,7 @@ class Metadata:
     """The facts about a recording, in normal form. `channels` says whose voice is in each channel, in order.
 
     `raw_codec` and `raw_sample_rate` describe a file without a header; they are given together or not at all.
+    `holds_ms` are the times during which the customer was on hold, half-open, in milliseconds of the recording.
     """
 
     started_at: datetime
@@ -63,6 +67,7 @@ class Metadata:
     sha256: bytes | None = None
     raw_codec: Literal["alaw", "ulaw"] | None = None
     raw_sample_rate: int | None = None
+    holds_ms: tuple[tuple[int, int], ...] | None = None
 
     @property
     def phone_digits(self) -> int | None:
@@ -85,7 +90,7 @@ def parse_metadata(text: str | bytes, *, now: datetime) -> Metadata:
 
 
 def read_cells(cells: Mapping[str, str], *, now: datetime) -> Metadata:
-    """Return the facts in a row of a table: an empty cell says nothing, channels are joined by `;`.
+    """Return the facts in a row of a table: an empty cell says nothing; channels, and holds as `1000-5000`, by `;`.
 
     Raises:
         MetadataError: a cell cannot be used.
@@ -97,6 +102,9 @@ def read_cells(cells: Mapping[str, str], *, now: datetime) -> Metadata:
     rate = fields.get("raw_sample_rate")
     if isinstance(rate, str) and rate.isascii() and rate.isdecimal() and len(rate) <= len(str(_MOST_SAMPLES_A_SECOND)):
         fields["raw_sample_rate"] = int(rate)
+    holds = [_HOLD_CELL.fullmatch(one) for one in str(fields.get("holds_ms", "")).split(";")]
+    if all(holds):
+        fields["holds_ms"] = [[int(one[1]), int(one[2])] for one in holds if one is not None]
     return read_metadata(fields, now=now)
 
 
@@ -211,6 +219,24 @@ def _sha256(value: object) -> bytes:
     return bytes.fromhex(found[1])
 
 
+def _holds_ms(value: object) -> tuple[tuple[int, int], ...]:
+    msg = (
+        f"must be a list of at most {MOST_HOLDS} pairs of milliseconds [start, end], each end after its start, in "
+        "order and without overlap"
+    )
+    if not isinstance(value, list) or len(value) > MOST_HOLDS:
+        raise ValueError(msg)
+    found: list[tuple[int, int]] = []
+    for one in value:
+        if not isinstance(one, list) or [type(at) for at in one] != [int, int]:
+            raise ValueError(msg)
+        start, end = one
+        if not (found[-1][1] if found else 0) <= start < end <= _LONGEST_MS:
+            raise ValueError(msg)
+        found.append((start, end))
+    return tuple(found)
+
+
 def _sample_rate(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_SAMPLES_A_SECOND:
         msg = f"must be samples a second, 1 to {_MOST_SAMPLES_A_SECOND}"
@@ -229,6 +255,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "sha256": _sha256,
     "raw_codec": _one_of(*RAW_CODECS),
     "raw_sample_rate": _sample_rate,
+    "holds_ms": _holds_ms,
 }
 FIELDS = tuple(_READERS)
 """Names of all facts, in the order in which people are told of them."""

@@ -22,6 +22,7 @@ from infra.object_store import StoredObject
 from recordings.audio import Audio
 from recordings.completeness import MAY_LACK
 from recordings.copy_rows import LACKING, CopyName, CopyState, add_event, first_verification, want_lock
+from recordings.declared_holds import has_other_holds, keep_holds
 from recordings.links import CallFacts, calls_facts, known_policies, unknown_names
 from recordings.metadata import Metadata
 from recordings.object_keys import object_key
@@ -146,6 +147,8 @@ def register_many(
     added = [UUID(str(one)) for one in add_missing_rows(connection, recordings, in_order)]
     new = {one: rows[one][1] for one in sorted(added)}
     _add_copies(connection, places, new, now=now)
+    holds = {recording_id: one.arrival.metadata.holds_ms or () for recording_id, one in new.items()}
+    keep_holds(connection, holds, now=now)
     if new:
         bring(connection, list(new), policy=policy_for_blocks(connection, now=now), now=now)
     warnings = _call_warnings(connection, [one.arrival.metadata for one in new.values()], calls)
@@ -316,6 +319,8 @@ def _add_facts(connection: Connection, row: RowMapping, arrival: Arrival, *, now
     added = {name: value for name, value in sent.items() if value is not None and stored[name] is None}
     other = [name for name, value in sent.items() if value is not None and stored[name] not in (None, value)]
     recording_id: UUID = row["recording_id"]
+    if has_other_holds(connection, recording_id, arrival.metadata.holds_ms):
+        other.append("holds_ms")
     if added:
         unknown = unknown_names(
             connection, call_id=row["call_id"], policy_no=added.get("policy_no") or row["policy_no"]

@@ -139,6 +139,18 @@ recording_media = Table(
     info={"updates": ["playable_key", "playable_version_id", "playable_size_bytes"], "deletes": True},
 )
 
+recording_segments = Table(
+    "recording_segments",
+    metadata,
+    Column("recording_id", UUID(as_uuid=True), ForeignKey("recordings.recording_id"), primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_ms", BigInteger, nullable=False, comment="exclusive"),
+    Column("kind", Text, nullable=False, comment="as declared when the recording came in; never changed"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("kind IN ('hold')", name="kind"),
+    CheckConstraint("0 <= start_ms AND start_ms < end_ms", name="order"),
+)
+
 recording_holds = Table(
     "recording_holds",
     metadata,

@@ -20,9 +20,10 @@ from compliance.policy_store import policy_in_force, store_policy
 from compliance.sale_endings import TERMINATION_EARLIER
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id
-from recordings.disposals import DISPOSAL, dispose
+from recordings.disposals import DISPOSAL
 from recordings.holds import HOLD_RELEASE, release_hold
 from recordings.retention_sweep import is_stricter, order_raise
+from services.disposal_service import dispose
 from services.sales_service import shorten_termination
 
 POLICY_KIND = "policy"

@@ -1,7 +1,6 @@
-"""What a change of a sale brings with it in one transaction: the register first, then the archive of its recordings.
+"""What a change of a sale brings with it in one transaction: the register first, then recordings and inspection.
 
-The register knows nothing of recordings, and the archive reads sales: so here, and only here, the one is told of the
-other.
+The register knows nothing of recordings and inspections, and both read sales: so here, and only here, they are told.
 """
 
 from collections.abc import Mapping
@@ -14,8 +13,9 @@ from compliance import sale_endings
 from compliance.policy_store import policy_for_blocks
 from compliance.register_book import Book
 from compliance.sale_rows import NewSale, StoredSale
-from compliance.sales import Registered, register_sale
+from compliance.sales import Amendment, Registered, amend_sale, register_sale
 from compliance.working_days import Calendar
+from qa_sampling.inspection_tasks import follow_sale
 from recordings.disposals import tell_disposed
 from recordings.retention import refresh_sale, shorten_sale
 from recordings.retention_rules import EarlierEnd
@@ -37,6 +37,15 @@ def register(
     return registered
 
 
+def amend(
+    connection: Connection, policy_no: str, amendment: Amendment, *, calendar: Calendar, person: str, now: datetime
+) -> StoredSale:
+    """Record receipt, effect or delivery; an inspection without a result is due when the sale says now."""
+    sale = amend_sale(connection, policy_no, amendment, calendar=calendar, person=person, now=now)
+    follow_sale(connection, policy_no, now=now)
+    return sale
+
+
 def terminate(
     connection: Connection, policy_no: str, *, ended_on: date, reason: str, person: str, now: datetime
 ) -> sale_endings.Ending:
@@ -46,6 +55,7 @@ def terminate(
     )
     if ending.request is None:
         archive_follows(connection, policy_no, now=now)
+        follow_sale(connection, policy_no, now=now)
     return ending
 
 
@@ -57,6 +67,7 @@ def reinstate(
         connection, policy_no, reinstated_on=reinstated_on, reason=reason, person=person, now=now
     )
     archive_follows(connection, policy_no, now=now)
+    follow_sale(connection, policy_no, now=now)
     return sale
 
 
@@ -68,4 +79,5 @@ def shorten_termination(
     replaced, ended_on = (date.fromisoformat(payload[name]) for name in ("replaces", "ended_on"))
     earlier = EarlierEnd(replaced=replaced, ended_on=ended_on)
     shorten_sale(connection, sale.policy_no, earlier=earlier, policy=policy_for_blocks(connection, now=now), now=now)
+    follow_sale(connection, sale.policy_no, now=now)
     return {"policy_no": sale.policy_no, "ended_on": sale.ended_on}

@@ -50,6 +50,14 @@ from services.archive_intake import (
 )
 from services.archive_places import keeping_in, open_places
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
+from services.inspection_clock import (
+    END_CLAIMS,
+    END_CLAIMS_EVERY_SECONDS,
+    FOLLOW_SALES,
+    FOLLOW_SALES_EVERY_SECONDS,
+    bring_deadlines,
+    end_claims,
+)
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
 from services.result_care import CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS, care_for_results_if_possible
@@ -80,6 +88,8 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "note fixity": {"task": NOTE_FIXITY, "schedule": NOTE_FIXITY_AT, "options": {"expires": 3600.0}},
     "apply locks": _every(APPLY_LOCKS, APPLY_LOCKS_EVERY_SECONDS),
     "sweep retention": _every(SWEEP_RETENTION, SWEEP_RETENTION_EVERY_SECONDS),
+    "end claims": _every(END_CLAIMS, END_CLAIMS_EVERY_SECONDS),
+    "follow sales": _every(FOLLOW_SALES, FOLLOW_SALES_EVERY_SECONDS),
     "care for results": _every(CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
     "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
@@ -135,7 +145,7 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     _add_archive_tasks(application, settings, worker)
     _add_intake_tasks(application, settings, worker)
-    _add_result_tasks(application, worker)
+    _add_inspection_tasks(application, worker)
     application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(verify, name=VERIFY, shared=False)
@@ -194,10 +204,18 @@ def _add_clock_tasks(application: Celery, worker: Callable[[], Worker], keeping:
     application.task(bring_along, name=SWEEP_RETENTION, shared=False)
 
 
-def _add_result_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+def _add_inspection_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+    def end() -> None:
+        end_claims(worker().engine, worker().clock)
+
+    def bring() -> None:
+        bring_deadlines(worker().engine, worker().clock)
+
     def care() -> None:
         care_for_results_if_possible(worker().engine, worker().clock)
 
+    application.task(end, name=END_CLAIMS, shared=False)
+    application.task(bring, name=FOLLOW_SALES, shared=False)
     application.task(care, name=CARE_FOR_RESULTS, shared=False)
 
 

@@ -18,13 +18,13 @@ from recordings.disposals import (
     Disposal,
     Due,
     Place,
-    disposal_payload,
     list_due,
     read_disposal,
     statutes,
 )
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
+from services.disposal_service import disposable, disposal_payload
 from services.fields import Body, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, make_cursor, read_cursor
@@ -105,7 +105,7 @@ def due(connection: Transaction, now: Now, actor: Reader, limit: Limit = 100, cu
     found, next_place = list_due(connection, after=after, limit=limit, policy=policy, now=now)
     return json_response(
         {
-            "items": [_due(one, actor) for one in found],
+            "items": [_due(one, actor) for one in disposable(connection, found)],
             "next_cursor": None if next_place is None else make_cursor(_QUERY, f"{next_place[0]} {next_place[1]}"),
             "statutes": statutes(policy, on=shanghai_day(now)),
         }

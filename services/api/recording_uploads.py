@@ -48,7 +48,8 @@ _FORM_SCHEMA = {
             "type": "string",
             "contentMediaType": "application/json",
             "description": f"A JSON object with {', '.join(FIELDS)}. started_at, channels and one of call_id,"
-            " policy_no, agent_id, phone are required; raw_codec and raw_sample_rate describe a file without a header.",
+            " policy_no, agent_id, phone are required; raw_codec and raw_sample_rate describe a file without a header;"
+            " holds_ms are the times on hold, [[start, end], …] in milliseconds.",
         },
     },
 }

@@ -104,7 +104,12 @@ class AgentBody(RegisterBody):
     name: Name
     staff_no: Identifier | None = None
     centre_id: Identifier
-    user_id: Identifier | None = None
+    user_id: Annotated[
+        Identifier | None, Field(description="Owner of this person's token or login, who inspects nothing (art. 33).")
+    ] = None
+    supervisor_user_id: Annotated[
+        Identifier | None, Field(description="Who supervises this agent, and inspects none of these sales (art. 33).")
+    ] = None
     trained_on: Day | None = None
     certified_from: Day | None = None
     certified_through: Day | None = None

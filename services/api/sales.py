@@ -24,7 +24,7 @@ from compliance.sale_rows import (
     read_sale_events,
 )
 from compliance.sale_terms import InspectionClass, WindowBasis, cooling_off_end, cooling_off_start
-from compliance.sales import Amendment, amend_sale, delivery_of
+from compliance.sales import Amendment, delivery_of
 from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.working_days import Calendar
 from infra.ids import new_id
@@ -304,7 +304,7 @@ def amend(
     if all(value is None for _, value in body):
         raise input_error("body", "give receipt_confirmed_on, effective_on, delivered_on or delivery_notice")
     calendar = state.gate.calendar
-    sale = amend_sale(connection, policy_no, body.amendment(), calendar=calendar, person=actor.owner, now=now)
+    sale = sales_service.amend(connection, policy_no, body.amendment(), calendar=calendar, person=actor.owner, now=now)
     return json_response(_answers(connection, [sale], calendar, actor, now)[0])
 
 

@@ -83,6 +83,7 @@ def _agent_version(
         "staff_no": f"D{number + 1:04d}",
         "centre_id": register_id("centres", agent.key),
         "user_id": None,
+        "supervisor_user_id": None,
         "trained_on": trained_on,
         "certified_from": joined_on.isoformat() if is_certified else None,
         "certified_through": certified_through.isoformat() if is_certified else None,

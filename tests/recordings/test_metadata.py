@@ -156,3 +156,49 @@ def test_a_cell_that_is_no_rate_is_refused(rate: str) -> None:
 
     with pytest.raises(MetadataError, match="raw_sample_rate"):
         read_cells(cells, now=NOON)
+
+
+def test_times_on_hold_are_read_in_order() -> None:
+    assert read_metadata(without(holds_ms=[[0, 5], [5, 9]]), now=NOON).holds_ms == ((0, 5), (5, 9))
+    assert read_metadata(without(), now=NOON).holds_ms is None
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        pytest.param("0-5", id="a text"),
+        pytest.param([[5, 0]], id="reversed"),
+        pytest.param([[5, 5]], id="empty"),
+        pytest.param([[-1, 5]], id="before the beginning"),
+        pytest.param([[0, 5], [4, 9]], id="overlap"),
+        pytest.param([[6, 9], [0, 5]], id="not in order"),
+        pytest.param([[0]], id="half"),
+        pytest.param([[0, True]], id="a truth"),
+        pytest.param([[0, 1.0]], id="a fraction"),
+        pytest.param([[0, 10**11]], id="beyond all"),
+        pytest.param([[2 * at, 2 * at + 1] for at in range(201)], id="too many"),
+        pytest.param([7], id="no pairs"),
+    ],
+)
+def test_times_on_hold_that_cannot_be_are_named(holds: object) -> None:
+    assert faults(without(holds_ms=holds)) == ["holds_ms"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "holds"), [("1000-5000", ((1000, 5000),)), (" 0 - 5 ; 7-9 ", ((0, 5), (7, 9))), ("", None)]
+)
+def test_times_on_hold_stand_in_a_cell_joined_by_semicolons(
+    cell: str, holds: tuple[tuple[int, int], ...] | None
+) -> None:
+    cells = {"call_id": "call-1", "started_at": str(METADATA["started_at"]), "channels": "mixed", "holds_ms": cell}
+
+    assert read_cells(cells, now=NOON).holds_ms == holds
+
+
+@pytest.mark.parametrize("cell", ["5-1", "1000", "1-2;", "a-b", "1-2-3", "-1-5"])
+def test_a_cell_with_other_times_on_hold_is_a_fault(cell: str) -> None:
+    cells = {"call_id": "call-1", "started_at": str(METADATA["started_at"]), "channels": "mixed", "holds_ms": cell}
+
+    with pytest.raises(MetadataError) as refused:
+        read_cells(cells, now=NOON)
+    assert [one.loc for one in refused.value.faults] == ["holds_ms"]

@@ -77,6 +77,7 @@ def test_a_new_row_answers_with_all_its_fields_and_dates(client_for: ClientFor) 
         "staff_no": None,
         "centre_id": centre["centre_id"],
         "user_id": None,
+        "supervisor_user_id": None,
         "trained_on": None,
         "certified_from": None,
         "certified_through": None,

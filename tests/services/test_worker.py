@@ -19,6 +19,7 @@ from services.archive_care import JUDGE_CALLS, NOTE_FIXITY, RESTORE_COPIES, VERI
 from services.archive_clock import APPLY_LOCKS, SWEEP_RETENTION
 from services.archive_intake import LINK_RECORDINGS, LOOK_INTO_SPOOL
 from services.attesting import ATTEST, NOBODY
+from services.inspection_clock import END_CLAIMS, FOLLOW_SALES
 from services.ledger_nightly import VERIFY
 from services.result_care import CARE_FOR_RESULTS
 from services.sealing import SEAL
@@ -67,7 +68,8 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     scheduled = {one["task"] for one in application.conf.beat_schedule.values()}
     ledger, archive = {SEAL, ATTEST, VERIFY}, {RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
     intake = {LOOK_INTO_SPOOL, LINK_RECORDINGS}
-    assert scheduled == {SWEEP, *ledger, *archive, *intake, APPLY_LOCKS, SWEEP_RETENTION, CARE_FOR_RESULTS}
+    inspections = {END_CLAIMS, FOLLOW_SALES, CARE_FOR_RESULTS}
+    assert scheduled == {SWEEP, *ledger, *archive, *intake, *inspections, APPLY_LOCKS, SWEEP_RETENTION}
     assert state_of(engine, job_id) == "failed"
 
 

@@ -243,7 +243,7 @@ def upgrade() -> None:
         sa.Column("recording_id", sa.UUID(), nullable=False),
         sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("end_ms", sa.BigInteger(), nullable=False, comment="exclusive"),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False, comment="as declared when the recording came in; never changed"),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind IN ('hold')", name=op.f("ck_recording_segments_kind")),
         sa.CheckConstraint("0 <= start_ms AND start_ms < end_ms", name=op.f("ck_recording_segments_order")),
@@ -501,8 +501,21 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("second_result_id IS NULL"),
     )
+    _index_users()
     _count_sales()
     _cover()
+
+
+def _index_users() -> None:
+    """Find at once which agents a person was or supervised: every claim of an inspection asks it."""
+    for name, field in (("user", "user_id"), ("supervisor", "supervisor_user_id")):
+        op.create_index(
+            f"ix_register_versions_{name}",
+            "register_versions",
+            [sa.literal_column(f"(body ->> '{field}')")],
+            unique=False,
+            postgresql_where=sa.text("register = 'agents'"),
+        )
 
 
 def _count_sales() -> None:

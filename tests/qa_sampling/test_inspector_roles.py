@@ -1,0 +1,112 @@
+"""Who sold what, as the registers and calls say: read from dated versions and from the calls of a sale."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection
+
+from qa_sampling.eligibility import MayNotInspectError, RoleKind, RoleSpell
+from qa_sampling.inspector_roles import check_may_inspect, read_asker
+from tests.conftest import NOON
+from tests.gate_facts import write_registers
+from tests.qa_sampling.inspection_desk import (
+    CLOSED_ON,
+    add_agent,
+    add_call,
+    add_recording,
+    add_sale,
+    change_agent,
+)
+
+LONG_AGO = date(2026, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def registers(connection: Connection) -> None:
+    write_registers(connection)
+
+
+def spells(connection: Connection, person: str = "ins") -> list[tuple[str, RoleKind, date, date | None]]:
+    found: tuple[RoleSpell, ...] = read_asker(connection, person, now=NOON).spells
+    return [(one.agent_id, one.kind, one.from_on, one.through_on) for one in found]
+
+
+def refused(connection: Connection, policy_no: str = "P-1", person: str = "ins") -> list[str]:
+    with pytest.raises(MayNotInspectError) as error:
+        check_may_inspect(connection, policy_no, person, now=NOON)
+    return [bar.code for bar in error.value.bars]
+
+
+def test_a_person_whom_no_agent_names_may_inspect(connection: Connection) -> None:
+    add_sale(connection)
+    add_agent(connection, "agent-9", {"user_id": "somebody"})
+
+    check_may_inspect(connection, "P-1", "ins", now=NOON)
+
+    assert spells(connection) == []
+
+
+def test_a_role_lasts_until_the_version_that_ends_it(connection: Connection) -> None:
+    add_agent(connection, "agent-9", {"user_id": "ins"}, since=LONG_AGO)
+    change_agent(connection, "agent-9", {"user_id": None}, since=date(2026, 3, 1))
+    change_agent(connection, "agent-9", {"supervisor_user_id": "ins"}, since=date(2026, 4, 1))
+
+    assert spells(connection) == [
+        ("agent-9", RoleKind.SELLER, LONG_AGO, date(2026, 2, 28)),
+        ("agent-9", RoleKind.SUPERVISOR, date(2026, 4, 1), None),
+    ]
+
+
+def test_a_version_that_another_of_the_same_day_replaced_never_was(connection: Connection) -> None:
+    add_agent(connection, "agent-9", {"user_id": "ins"}, since=LONG_AGO)
+    change_agent(connection, "agent-9", {"user_id": "other"}, since=LONG_AGO)
+
+    assert spells(connection) == []
+    assert spells(connection, "other") == [("agent-9", RoleKind.SELLER, LONG_AGO, None)]
+
+
+def test_who_sold_the_policy_may_not_inspect_it(connection: Connection) -> None:
+    add_sale(connection)
+    change_agent(connection, "agent-1", {"user_id": "ins"}, since=date(2026, 1, 1))
+    change_agent(connection, "agent-1", {"user_id": None}, since=date(2026, 2, 1))
+
+    assert refused(connection) == ["sold_it"]
+
+
+def test_who_only_made_one_of_its_calls_may_not_inspect_it(connection: Connection) -> None:
+    add_sale(connection)
+    add_agent(connection, "agent-9", {"user_id": "ins"}, since=date(2026, 1, 1))
+    change_agent(connection, "agent-9", {"user_id": None}, since=date(2026, 2, 1))
+    add_call(connection, "call-of-P-1", agent_id="agent-9")
+
+    assert refused(connection) == ["sold_it"]
+
+
+@pytest.mark.parametrize("linked_by", [{"policy_no": "P-1"}, {"call_id": "call-of-P-1"}])
+def test_a_call_of_which_only_the_recording_is_known_has_a_day_too(
+    connection: Connection, linked_by: dict[str, str]
+) -> None:
+    add_sale(connection)
+    started_at = datetime(2026, 8, 31, 16, 0, tzinfo=UTC)
+    add_recording(connection, started_at=started_at, **linked_by)
+    add_agent(connection, "agent-9", {"user_id": "ins"}, since=date(2026, 9, 1))
+    change_agent(connection, "agent-9", {"user_id": None}, since=date(2026, 9, 2))
+
+    assert refused(connection) == ["seller_then"]
+
+
+def test_a_supervisor_of_the_seller_may_not_inspect(connection: Connection) -> None:
+    add_sale(connection)
+    change_agent(connection, "agent-1", {"supervisor_user_id": "ins"}, since=CLOSED_ON)
+    change_agent(connection, "agent-1", {"supervisor_user_id": None}, since=CLOSED_ON + timedelta(days=1))
+
+    assert refused(connection) == ["supervises"]
+
+
+def test_who_became_a_seller_with_an_earlier_date_is_refused_from_then_on(connection: Connection) -> None:
+    add_sale(connection)
+    check_may_inspect(connection, "P-1", "ins", now=NOON)
+
+    add_agent(connection, "agent-9", {"user_id": "ins"}, since=LONG_AGO)
+
+    assert refused(connection) == ["seller_now"]
