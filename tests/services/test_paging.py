@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from infra.embedded_postgres import EmbeddedPostgres
+from qa_sampling.inspection_tasks import open_drawn
 from services.paging import make_cursor, page, read_cursor
 from services.problems import InputError
+from tests.conftest import NOON
 from tests.recordings.audio_files import tone_file
 from tests.sale_bodies import SALE
 from tests.services.shared_app import SharedApp, published_document, shared_app
@@ -165,8 +167,12 @@ LISTS: dict[str, tuple[str, str, Write]] = {
     "/v1/recordings": ("dialer", "call_id", _recording),
     "/v1/scorecards": ("officer", "version", _scorecard),
     "/v1/incidents": ("officer", "incident_id", lambda _client, _number: None),
+    "/v1/inspections": ("officer", "inspection_id", lambda _client, _number: None),
 }
-"""Per list: who writes its items, a field that tells them apart, and how one is written. Calls make incidents."""
+"""Per list: who writes its items, a field that tells them apart, and how one is written.
+
+Calls make incidents, and a draw of sales makes inspections.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +182,8 @@ def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.Tem
             client = running.client(role)
             for number in range(5):
                 write(client, number)
+        with running.engine.begin() as connection:
+            open_drawn(connection, [f"P-{number}" for number in range(5)], now=NOON)
         yield running
 
 
@@ -203,7 +211,7 @@ def test_walking_by_pages_shows_every_item_once_in_the_same_order(shared: Shared
     assert found == whole
 
 
-@pytest.mark.parametrize("path", [path for path in LISTS if path != "/v1/incidents"])
+@pytest.mark.parametrize("path", [path for path in LISTS if path not in {"/v1/incidents", "/v1/inspections"}])
 def test_items_come_newest_first(shared: SharedApp, path: str) -> None:
     field = LISTS[path][1]
     items = shared.client("officer").get(path).json()["items"]

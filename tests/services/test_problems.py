@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import compliance
 import infra
+import qa_sampling
 import recordings
 import services
 from compliance.policy import Offence, PolicyError
@@ -97,7 +98,7 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 def our_exceptions() -> dict[str, type[Exception]]:
     return {
         f"{value.__module__}.{value.__name__}": value
-        for package in (compliance, infra, recordings, services)
+        for package in (compliance, infra, qa_sampling, recordings, services)
         for module in modules(package)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == module.__name__
