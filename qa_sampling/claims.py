@@ -42,6 +42,7 @@ def claim_next(connection: Connection, inspector: str, *, now: datetime) -> Sitt
 
     Raises:
         MayNotInspectError: he sells, or did a short while ago.
+        NoScorecardError: no scorecard is in force.
     """
     asker = read_asker(connection, inspector, now=now)
     refuse_seller(asker)
@@ -60,6 +61,7 @@ def claim_one(connection: Connection, inspection_id: UUID, inspector: str, *, no
         MayNotInspectError: he sells, did a short while ago, or had to do with this sale.
         NotWaitingError: it does not wait for him.
         EarlierWaitsError: another one comes first.
+        NoScorecardError: no scorecard is in force.
     """
     # The one that is named is locked before others are: those are never waited for, so nobody waits in a circle.
     inspection = lock_inspection(connection, inspection_id)

@@ -25,6 +25,10 @@ class UnknownScorecardError(LookupError):
     """No scorecard has this version."""
 
 
+class NoScorecardError(LookupError):
+    """No scorecard is in force, so that nothing can be inspected."""
+
+
 class ScorecardDateError(ValueError):
     """A scorecard would count from a day that is over: whoever was judged that day would be judged anew."""
 
@@ -120,12 +124,19 @@ def scorecard_in_force(connection: Connection, *, now: datetime) -> StoredScorec
     """Return the version by which an inspection that is claimed now is judged.
 
     Of those that count by now, the last one added: it takes the place of all before it.
+
+    Raises:
+        NoScorecardError: the day of `now` lies before the Measures.
     """
-    statement = _ALL.where(_columns.effective_from <= shanghai_day(now)).order_by(_columns.version.desc()).limit(1)
+    today = shanghai_day(now)
+    statement = _ALL.where(_columns.effective_from <= today).order_by(_columns.version.desc()).limit(1)
     row = connection.execute(statement).one_or_none()
     if row is None:  # the database was away when the service started
         adopt_first_scorecard(connection, now=now)
-        row = connection.execute(statement).one()
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        msg = f"no scorecard is in force on {today}; the first one counts from {first_scorecard.EFFECTIVE_FROM} on"
+        raise NoScorecardError(msg)
     return _stored(row)
 
 

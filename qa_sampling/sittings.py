@@ -116,6 +116,9 @@ def start_sitting(
 
     The scorecard of this day is the one by which it will be judged; what was judged before is judged again by the same.
     The draft of his last sitting for the same purpose comes back.
+
+    Raises:
+        NoScorecardError: no scorecard is in force.
     """
     version = _judged_by(connection, inspection_id) or scorecard_in_force(connection, now=now).card.version
     sitting = Sitting(

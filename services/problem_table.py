@@ -98,6 +98,7 @@ _CONFLICT: tuple[type[Exception], ...] = (
     sale_endings.NotTerminatedError,
     sale_endings.TerminationChangedError,
     sales.SaleRecordedError,
+    scorecards.NoScorecardError,
     sittings.NotHeldError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
