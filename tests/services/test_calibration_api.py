@@ -62,6 +62,20 @@ def test_a_second_scoring_looks_like_any_inspection_until_it_is_submitted(house:
     assert results == {"items": [], "appeal_before": None, "appeal": None}
 
 
+def test_who_scores_a_second_time_learns_nothing_from_asking_for_a_correction(house: House) -> None:
+    inspection_id = house.add()
+    claimed = house.claim(THIRD)
+    ordinary = house.correct(THIRD, inspection_id)
+    house.clock.advance(timedelta(hours=9))
+    house.judge(FIRST)
+    house.claim(SECOND)
+
+    asked = house.correct(SECOND, inspection_id)
+
+    assert claimed["inspection_id"] == str(inspection_id)
+    assert (asked.status_code, asked.json()) == (409, ordinary.json())
+
+
 def test_a_second_scoring_has_no_version_and_changes_nothing_and_then_shows_the_first(house: House) -> None:
     inspection_id = house.add()
     house.judge(FIRST)
