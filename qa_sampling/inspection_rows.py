@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, literal, or_, select, true, tuple_
 
 from compliance.retention_terms import CoverTerm
 from compliance.sale_tables import sales
@@ -30,8 +30,8 @@ class UnknownInspectionError(LookupError):
 class Inspection:
     """An inspection as somebody may see it, with the facts of its sale; `due_before` is exclusive.
 
-    To the inspector who holds a sitting of it, it is claimed by himself, whatever was before: who scores a second time
-    does not learn that there was a first.
+    To the inspector who holds a sitting of it, it is claimed by himself, whatever was before; of a result, an inspector
+    sees only his own: who scores a second time does not learn who was the first.
     """
 
     inspection_id: UUID
@@ -116,31 +116,35 @@ _OF_SALE = (
     "right_through",
     "ended_on",
 )
-_BLIND = ("submitted_at", "is_in_time")
-"""What is not shown to whoever is at work on an inspection."""
-
+_OF_RESULT = ("submitted_at", "is_in_time")
 _IS_MINE = _sitting.sitting_id.is_not(None)
-_SHOWN_OTHERWISE: dict[str, ColumnElement[Any]] = {
-    "state": case((_IS_MINE, literal(InspectionState.CLAIMED.value)), else_=_columns.state),
-    "claimed_by": case((_IS_MINE, _sitting.inspector), else_=_columns.claimed_by),
-    "claim_expires_at": case((_IS_MINE, _sitting.expires_at), else_=_columns.claim_expires_at),
-    **{name: case((~_IS_MINE, _columns[name])) for name in _BLIND},
-    "due_basis": sales.c.inspect_before_basis,
-    **{name: sales.c[name] for name in _OF_SALE},
-}
-_SHOWN = [
-    _SHOWN_OTHERWISE.get(name, _columns.get(name)).label(name)  # type: ignore[union-attr]  # one of the two has it
-    for name in Inspection.__dataclass_fields__
-]
 
 
 def _seen_by(viewer: str | None) -> Select[Any]:
     mine = and_(
         _sitting.inspection_id == _columns.inspection_id, _sitting.ended_at.is_(None), _sitting.inspector == viewer
     )
-    return select(*_SHOWN).select_from(
+    return select(*_shown_to(viewer)).select_from(
         inspections.join(sales, sales.c.policy_no == _columns.policy_no).outerjoin(inspection_sittings, mine)
     )
+
+
+def _shown_to(viewer: str | None) -> list[ColumnElement[Any]]:
+    """Return the columns as `viewer` sees them: of a first result, an inspector knows only his own."""
+    is_known = true() if viewer is None else and_(~_IS_MINE, _columns.claimed_by == viewer)
+    is_held = _columns.state == InspectionState.CLAIMED.value
+    otherwise: dict[str, ColumnElement[Any]] = {
+        "state": case((_IS_MINE, literal(InspectionState.CLAIMED.value)), else_=_columns.state),
+        "claimed_by": case((_IS_MINE, _sitting.inspector), (or_(is_known, is_held), _columns.claimed_by)),
+        "claim_expires_at": case((_IS_MINE, _sitting.expires_at), else_=_columns.claim_expires_at),
+        **{name: case((is_known, _columns[name])) for name in _OF_RESULT},
+        "due_basis": sales.c.inspect_before_basis,
+        **{name: sales.c[name] for name in _OF_SALE},
+    }
+    return [
+        (otherwise[name] if name in otherwise else _columns[name]).label(name)
+        for name in Inspection.__dataclass_fields__
+    ]
 
 
 def read_inspection(connection: Connection, inspection_id: UUID, *, viewer: str | None = None) -> Inspection:

@@ -29,11 +29,7 @@ def is_early(terms: SaleTerms, group: InspectionClass, finished_at: datetime) ->
     The window of art. 34 begins with the cooling-off, or with the cover of a contract within one year; art. 37 names
     none. While receipt or effect is unknown, no cooling-off has begun.
     """
-    match group:
-        case InspectionClass.GIFT:
-            return False
-        case InspectionClass.WITHIN_1Y:
-            begins_on: date | None = terms.term.start
-        case InspectionClass.OVER_1Y:
-            begins_on = cooling_off_start(terms)
+    if group is InspectionClass.GIFT:
+        return False
+    begins_on = terms.term.start if group is InspectionClass.WITHIN_1Y else cooling_off_start(terms)
     return begins_on is None or finished_at < midnight(begins_on)

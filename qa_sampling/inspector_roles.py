@@ -31,8 +31,9 @@ class Asker(NamedTuple):
         return shanghai_day(self.now)
 
 
-# A version lasts until its own end or the day before the next one, whichever comes first; one that another of the same
-# day replaced never was.
+# A version lasts until its own end or the day before the next one, whichever comes first. One that another of the same
+# day replaces lasted until that was recorded: otherwise a role that began and ended today, or one that is taken back as
+# if it had never been, would leave nothing behind.
 _SPELLS = text("""
     WITH named AS (
         SELECT row_id FROM register_versions WHERE register = 'agents' AND body ->> 'user_id' = :person
@@ -40,9 +41,11 @@ _SPELLS = text("""
         SELECT row_id FROM register_versions WHERE register = 'agents' AND body ->> 'supervisor_user_id' = :person
     ), lasting AS (
         SELECT row_id, body, effective_from AS from_on,
-               least(effective_through, lead(effective_from) OVER (
-                   PARTITION BY row_id ORDER BY effective_from, version_id) - 1) AS through_on
+               least(effective_through, CASE WHEN lead(effective_from) OVER w = effective_from
+                   THEN CAST(lead(recorded_at) OVER w AT TIME ZONE 'Asia/Shanghai' AS date)
+                   ELSE lead(effective_from) OVER w - 1 END) AS through_on
           FROM register_versions WHERE register = 'agents' AND row_id IN (SELECT row_id FROM named)
+        WINDOW w AS (PARTITION BY row_id ORDER BY effective_from, version_id)
     )
     SELECT l.row_id AS agent_id, k.kind, l.from_on, l.through_on
       FROM lasting l, LATERAL (VALUES ('seller', l.body ->> 'user_id'),

@@ -18,7 +18,7 @@ from tests.qa_sampling.inspection_desk import (
     change_agent,
 )
 
-LONG_AGO = date(2026, 1, 1)
+LONG_AGO, TODAY = date(2026, 1, 1), date(2026, 11, 23)
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +57,35 @@ def test_a_role_lasts_until_the_version_that_ends_it(connection: Connection) -> 
     ]
 
 
-def test_a_version_that_another_of_the_same_day_replaced_never_was(connection: Connection) -> None:
+def test_a_role_that_is_taken_back_from_its_first_day_lasted_until_then(connection: Connection) -> None:
     add_agent(connection, "agent-9", {"user_id": "ins"}, since=LONG_AGO)
     change_agent(connection, "agent-9", {"user_id": "other"}, since=LONG_AGO)
 
-    assert spells(connection) == []
+    assert spells(connection) == [("agent-9", RoleKind.SELLER, LONG_AGO, TODAY)]
     assert spells(connection, "other") == [("agent-9", RoleKind.SELLER, LONG_AGO, None)]
+
+
+def test_a_role_that_began_and_ended_today_is_one(connection: Connection) -> None:
+    add_agent(connection, "agent-9", {"user_id": "ins"}, since=TODAY)
+    change_agent(connection, "agent-9", {"user_id": None}, since=TODAY)
+
+    assert spells(connection) == [("agent-9", RoleKind.SELLER, TODAY, TODAY)]
+
+
+def test_a_role_that_is_taken_back_before_it_begins_never_was(connection: Connection) -> None:
+    add_agent(connection, "agent-9", {"user_id": None}, since=LONG_AGO)
+    change_agent(connection, "agent-9", {"user_id": "ins"}, since=date(2026, 12, 1))
+    change_agent(connection, "agent-9", {"user_id": None}, since=date(2026, 12, 1))
+
+    assert spells(connection) == []
+
+
+def test_a_role_whose_end_lies_in_the_past_ended_then(connection: Connection) -> None:
+    add_agent(connection, "agent-9", {"user_id": "ins"}, since=LONG_AGO)
+    change_agent(connection, "agent-9", {"user_id": None}, since=TODAY - timedelta(days=31))
+    add_sale(connection)
+
+    check_may_inspect(connection, "P-1", "ins", now=NOON)
 
 
 def test_who_sold_the_policy_may_not_inspect_it(connection: Connection) -> None:

@@ -198,7 +198,11 @@ def test_who_works_on_it_sees_it_as_claimed_by_himself_and_nothing_of_the_first_
             ),
             sitting,
         )
-    second, path = client_for("inspector", owner="second"), f"/v1/inspections/{inspection_id}"
+    second, third, path = (
+        client_for("inspector", owner="second"),
+        client_for("inspector", owner="third"),
+        f"/v1/inspections/{inspection_id}",
+    )
 
     shown = second.get(path).json()
 
@@ -208,4 +212,7 @@ def test_who_works_on_it_sees_it_as_claimed_by_himself_and_nothing_of_the_first_
         str(inspection_id)
     ]
     assert second.get("/v1/inspections?state=submitted").json()["items"] == []
-    assert officer.get(path).json()["state"] == "submitted"
+    assert second.get("/v1/inspections").json()["items"][0]["state"] == "claimed"
+    assert (third.get(path).json()["claimed_by"], third.get(path).json()["submitted_at"]) == (None, None)
+    assert client_for("inspector", owner="first").get(path).json()["in_time"]
+    assert (officer.get(path).json()["state"], officer.get(path).json()["claimed_by"]) == ("submitted", "first")

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.conftest import NOON, SettableClock
+from tests.gate_facts import write_registers
 from tests.qa_sampling.inspection_desk import (
     DUE,
     add_agent,
@@ -349,3 +350,36 @@ def test_the_same_key_gives_the_same_inspection(engine: Engine, inspector: httpx
 
     assert again.json() == first.json()
     assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_an_inspector_who_turned_seller_inspects_nothing_until_a_month_after_that_ended(
+    engine: Engine, inspector: httpx2.Client, client_for: ClientFor, clock: SettableClock
+) -> None:
+    added(engine, inspect_before=DUE + timedelta(days=90))
+    admin = client_for("admin")
+    with engine.begin() as connection:
+        write_registers(connection)
+    agent = admin.post("/v1/agents", json={"name": "示例", "centre_id": "centre-1", "user_id": "inspector"}).json()
+    sells = inspector.post("/v1/inspections/claim")
+    admin.patch(f"/v1/agents/{agent['agent_id']}", json={"user_id": None}).raise_for_status()
+    clock.advance(timedelta(days=30))
+    rests = inspector.post("/v1/inspections/claim")
+    clock.advance(timedelta(days=2))
+
+    assert (sells.status_code, rests.status_code) == (403, 403)
+    assert "from 2026-12-25 on" in rests.json()["detail"]
+    assert inspector.post("/v1/inspections/claim").status_code == 200
+
+
+def test_a_supervisor_of_the_seller_is_given_the_next_one(
+    engine: Engine, inspector: httpx2.Client, client_for: ClientFor
+) -> None:
+    added(engine, "P-1")
+    added(engine, "P-2", agent_id="agent-2")
+    admin = client_for("admin")
+    with engine.begin() as connection:
+        write_registers(connection)
+    admin.patch("/v1/agents/agent-1", json={"supervisor_user_id": "inspector"}).raise_for_status()
+
+    assert inspector.post("/v1/inspections/claim").json()["policy_no"] == "P-2"
+    assert inspector.post("/v1/inspections/claim").status_code == 204
