@@ -7,16 +7,16 @@ be named, and is then given only if it is the one that would have been given any
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, TextClause
 
 from compliance.shanghai import SHANGHAI
 from qa_sampling.eligibility import MayNotInspectError
 from qa_sampling.inspection_rows import Inspection, InspectionState, lock_inspection, read_inspection
 from qa_sampling.inspector_roles import Asker, bars_by_sale, read_asker, refuse_seller
 from qa_sampling.sittings import Ending, Sitting, end_expired, end_sitting, held_sitting, start_sitting
-from qa_sampling.task_sources import IN_TIME, OVERDUE, Queue, Task, first_task
+from qa_sampling.task_sources import IN_TIME, OVERDUE, Task, first_task
 
-QUEUES: tuple[Queue, ...] = (IN_TIME, OVERDUE)
+QUEUES: tuple[TextClause, ...] = (IN_TIME, OVERDUE)
 """In the order in which they are asked: a later one only when the ones before have nothing for this inspector."""
 
 

@@ -26,10 +26,6 @@ class UnknownInspectionError(LookupError):
     """No inspection has this id."""
 
 
-class NoScorecardError(LookupError):
-    """No scorecard is in force, so that nothing can be inspected."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """An inspection as somebody may see it, with the facts of its sale; `due_before` is exclusive.
@@ -209,21 +205,6 @@ def lock_inspection(connection: Connection, inspection_id: UUID) -> Inspection:
 
 def _unknown(inspection_id: UUID) -> UnknownInspectionError:
     return UnknownInspectionError(f"there is no inspection {inspection_id}")
-
-
-def scorecard_in_force(connection: Connection, *, on: date) -> int:
-    """Return the version of the scorecard in force on a Shanghai day.
-
-    Raises:
-        NoScorecardError: there is none.
-    """
-    columns = scorecards.c
-    newest = select(columns.version).where(columns.effective_from <= on)
-    version = connection.execute(newest.order_by(columns.version.desc()).limit(1)).scalar_one_or_none()
-    if version is None:
-        msg = f"no scorecard is in force on {on}; an officer adds one with POST /v1/scorecards"
-        raise NoScorecardError(msg)
-    return int(version)
 
 
 def find_scorecard(connection: Connection, inspection_id: UUID, *, on: date) -> Scorecard | None:

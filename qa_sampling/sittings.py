@@ -14,10 +14,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, insert, select, text, update
 
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
-from qa_sampling.inspection_rows import InspectionState, lock_inspection, scorecard_in_force
-from qa_sampling.tables import inspection_sittings, inspections
+from qa_sampling.inspection_rows import InspectionState, lock_inspection
+from qa_sampling.scorecards import scorecard_in_force
+from qa_sampling.tables import inspection_results, inspection_sittings, inspections
 
 CLAIM_LASTS = timedelta(hours=8)
 """A working day; the company's figure. Each report of listening and each draft lets it last so long again."""
@@ -113,13 +114,13 @@ def start_sitting(
 ) -> Sitting:
     """Let `inspector` hold an inspection whose row the caller has locked and that nobody holds.
 
-    The scorecard of this day is the one by which it will be judged. The draft of his last sitting for the same purpose
-    comes back.
+    The scorecard of this day is the one by which it will be judged; what was judged before is judged again by the same.
+    The draft of his last sitting for the same purpose comes back.
 
     Raises:
         NoScorecardError: no scorecard is in force.
     """
-    version = scorecard_in_force(connection, on=shanghai_day(now))
+    version = _judged_by(connection, inspection_id) or scorecard_in_force(connection, now=now).card.version
     sitting = Sitting(
         sitting_id=new_id(),
         inspection_id=inspection_id,
@@ -190,6 +191,16 @@ def _write_claim(
     state = InspectionState.OPEN if inspector is None else InspectionState.CLAIMED
     changed = update(inspections).where(inspections.c.inspection_id == inspection_id)
     connection.execute(changed.values(state=state, claimed_by=inspector, claim_expires_at=expires_at, changed_at=now))
+
+
+def _judged_by(connection: Connection, inspection_id: UUID) -> int | None:
+    """Return the scorecard of the newest result, None before the first."""
+    columns = inspection_results.c
+    judged = select(columns.scorecard_version).where(
+        columns.inspection_id == inspection_id, columns.version.is_not(None)
+    )
+    found: int | None = connection.execute(judged.order_by(columns.version.desc()).limit(1)).scalar_one_or_none()
+    return found
 
 
 def _last_draft(connection: Connection, inspection_id: UUID, inspector: str, purpose: Purpose) -> dict[str, Any] | None:

@@ -263,10 +263,11 @@ inspection_appeals = Table(
     Column("decided_by", Text),
     Column("decided_at", DateTime(timezone=True)),
     Column("decided_result_id", UUID(as_uuid=True), ForeignKey("inspection_results.result_id")),
+    Column("overdue_incident_id", UUID(as_uuid=True), ForeignKey("incidents.incident_id")),
     CheckConstraint("decision IN ('confirmed', 'changed')", name="decision"),
     CheckConstraint("(decision IS NULL) = (decided_at IS NULL)", name="decided"),
     Index("ix_inspection_appeals_waiting", "decide_before", postgresql_where=text("decided_at IS NULL")),
-    info={"updates": ["decision", "decided_by", "decided_at", "decided_result_id"]},
+    info={"updates": ["decision", "decided_by", "decided_at", "decided_result_id", "overdue_incident_id"]},
 )
 
 second_scorings = Table(

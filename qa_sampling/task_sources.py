@@ -1,10 +1,10 @@
-"""Where work for inspectors waits: queues that are rows, each asked for the first task that an inspector may have.
+"""Where work for inspectors waits: rows, of which each inspector is given the first that he may have.
 
-A queue says in one statement which inspections wait in which order, and in another which of some is still free, whose
-row it locks. Two inspectors who ask at once never wait for each other and never get the same task.
+Three kinds of work wait in one order, that of their deadlines: inspections, blind second scorings, appeals. So nobody
+can tell by when he is given it what it is. One statement says what waits, another which of some is still free, and
+locks its row. Two inspectors who ask at once never wait for each other and never get the same task.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from qa_sampling.inspector_roles import Asker, bars_by_sale
-from qa_sampling.sittings import Purpose, held_sitting
+from qa_sampling.sittings import Purpose
 
 _AT_ONCE = 64
 """More than inspectors who ask at the same instant, so that one of so many is nearly always free."""
@@ -23,7 +23,7 @@ _FIRST = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 
 
 class Task(NamedTuple):
-    """Work on an inspection; `due_before` is exclusive, and the order of its queue."""
+    """Work on an inspection; `due_before` is exclusive, and the order in which it waits."""
 
     inspection_id: UUID
     policy_no: str
@@ -31,70 +31,85 @@ class Task(NamedTuple):
     purpose: Purpose
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """Inspections that wait for the same purpose.
+_NOT_JUDGED_BY_HIM = """NOT EXISTS (
+    SELECT FROM inspection_results r
+     WHERE r.inspection_id = i.inspection_id AND r.version IS NOT NULL AND r.inspector = :inspector)"""
 
-    `waiting` returns `inspection_id`, `policy_no`, `due_before` in order of (due_before, inspection_id), after the
-    place (`:due`, `:id`), `:limit` at most; it is also given `:now` and `:inspector`. `free` locks, without waiting,
-    the first of the inspections `:ids` that still waits, and returns its id; it is given `:now`, too.
+
+def _waiting(is_due: str) -> TextClause:
+    """Return the statement of what waits whose deadline `is_due`, after the place (`:due`, `:id`).
+
+    Each kind of work is read along its own index, no more than can be asked for.
     """
+    return text(f"""
+    SELECT inspection_id, policy_no, due_before, purpose FROM (
+      (SELECT inspection_id, policy_no, due_before, 'inspection' AS purpose FROM inspections
+        WHERE state = 'open' AND due_before {is_due} AND (due_before, inspection_id) > (:due, :id)
+        ORDER BY due_before, inspection_id LIMIT :limit)
+      UNION ALL
+      (SELECT i.inspection_id, i.policy_no, s.score_before, 'second_scoring'
+         FROM second_scorings s JOIN inspections i ON i.inspection_id = s.inspection_id
+        WHERE s.second_result_id IS NULL AND s.score_before {is_due} AND (s.score_before, s.inspection_id) > (:due, :id)
+          AND {_NOT_JUDGED_BY_HIM}
+        ORDER BY s.score_before, s.inspection_id LIMIT :limit)
+      UNION ALL
+      (SELECT i.inspection_id, i.policy_no, a.decide_before, 'appeal'
+         FROM inspection_appeals a JOIN inspections i ON i.inspection_id = a.inspection_id
+        WHERE a.decided_at IS NULL AND a.decide_before {is_due} AND (a.decide_before, a.inspection_id) > (:due, :id)
+          AND {_NOT_JUDGED_BY_HIM}
+        ORDER BY a.decide_before, a.inspection_id LIMIT :limit)) w
+     ORDER BY due_before, inspection_id LIMIT :limit""")  # noqa: S608 - only text of ours
 
-    purpose: Purpose
-    waiting: TextClause
-    free: TextClause
 
+IN_TIME = _waiting("> :now")
+"""What can still be finished in time."""
 
-_ids = bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True)))
+OVERDUE = _waiting("<= :now")
+"""What is late: inspections whose window is over fill no minimum any more, and are still owed to the customer."""
+
 _FREE = text("""
-    SELECT inspection_id FROM inspections
-     WHERE inspection_id = ANY(:ids) AND state = 'open'
-     ORDER BY due_before, inspection_id LIMIT 1 FOR UPDATE SKIP LOCKED""").bindparams(_ids)
-
-IN_TIME = Queue(
-    Purpose.INSPECTION,
-    text("""
-    SELECT inspection_id, policy_no, due_before FROM inspections
-     WHERE state = 'open' AND due_before > :now AND (due_before, inspection_id) > (:due, :id)
-     ORDER BY due_before, inspection_id LIMIT :limit"""),
-    _FREE,
+    SELECT i.inspection_id
+      FROM unnest(:ids) WITH ORDINALITY AS n (inspection_id, place)
+      JOIN inspections i ON i.inspection_id = n.inspection_id
+     ORDER BY n.place LIMIT 1 FOR UPDATE OF i SKIP LOCKED""").bindparams(
+    bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True)))
 )
-"""Inspections that can still be finished in time."""
 
-OVERDUE = Queue(
-    Purpose.INSPECTION,
-    text("""
-    SELECT inspection_id, policy_no, due_before FROM inspections
-     WHERE state = 'open' AND due_before <= :now AND (due_before, inspection_id) > (:due, :id)
-     ORDER BY due_before, inspection_id LIMIT :limit"""),
-    _FREE,
-)
-"""Inspections whose window is over: they fill no minimum any more, and are still owed to the customer."""
+# A statement of its own, once the row is locked: it sees what others did after the queue was read.
+_STILL_WAITS = text("""
+    SELECT NOT EXISTS (SELECT FROM inspection_sittings WHERE inspection_id = :id AND ended_at IS NULL)
+       AND CASE :purpose
+             WHEN 'inspection' THEN EXISTS (SELECT FROM inspections WHERE inspection_id = :id AND state = 'open')
+             WHEN 'second_scoring' THEN EXISTS (
+               SELECT FROM second_scorings WHERE inspection_id = :id AND second_result_id IS NULL)
+             ELSE EXISTS (SELECT FROM inspection_appeals WHERE inspection_id = :id AND decided_at IS NULL)
+           END""")
 
 
-def first_task(connection: Connection, queue: Queue, asker: Asker) -> Task | None:
-    """Return the first task of a queue that `asker` may have, its inspection locked; None if there is none."""
+def first_task(connection: Connection, waiting: TextClause, asker: Asker) -> Task | None:
+    """Return the first task that `asker` may have, its inspection locked; None if there is none."""
     place = _FIRST
     while True:
         asked = {"due": place[0], "id": place[1], "limit": _AT_ONCE, "now": asker.now, "inspector": asker.inspector}
         found = [
-            Task(row.inspection_id, row.policy_no, row.due_before, queue.purpose)
-            for row in connection.execute(queue.waiting, asked)
+            Task(row.inspection_id, row.policy_no, row.due_before, Purpose(row.purpose))
+            for row in connection.execute(waiting, asked)
         ]
         barred = bars_by_sale(connection, asker, [one.policy_no for one in found])
-        task = _free(connection, queue, {one.inspection_id: one for one in found if one.policy_no not in barred}, asker)
+        # Of two tasks on one inspection, the later one waits for the earlier.
+        tasks = {one.inspection_id: one for one in reversed(found) if one.policy_no not in barred}
+        task = _free(connection, dict(reversed(tasks.items())))
         if task is not None or len(found) < _AT_ONCE:
             return task
         place = (found[-1].due_before, found[-1].inspection_id)
 
 
-def _free(connection: Connection, queue: Queue, tasks: dict[UUID, Task], asker: Asker) -> Task | None:
+def _free(connection: Connection, tasks: dict[UUID, Task]) -> Task | None:
     while tasks:
-        free = connection.execute(queue.free, {"ids": list(tasks), "now": asker.now}).scalar_one_or_none()
+        free = connection.execute(_FREE, {"ids": list(tasks)}).scalar_one_or_none()
         if free is None:
             return None
         task = tasks.pop(free)
-        # A statement of its own: it sees a sitting that began after the queue was read.
-        if held_sitting(connection, task.inspection_id) is None:
+        if connection.execute(_STILL_WAITS, {"id": free, "purpose": task.purpose}).scalar_one():
             return task
     return None

@@ -25,6 +25,7 @@ from infra.ids import new_id
 from infra.logs import logger
 from infra.object_stores import is_bucket
 from infra.settings import Settings
+from qa_sampling.scorecards import adopt_first_scorecard
 from recordings.registration_queue import RegistrationQueue
 from services.api import health
 from services.api.recording_uploads import stored_answers
@@ -116,6 +117,16 @@ def adopt_policy(engine: Engine, settings: Settings, clock: Clock) -> None:
         log.warning("policy_not_adopted", error=type(error).__name__)
 
 
+def adopt_scorecard(engine: Engine, clock: Clock) -> None:
+    """Enter the scorecard that comes with the product, by which inspections are judged until officers add one."""
+    try:
+        with engine.begin() as connection:
+            adopt_first_scorecard(connection, now=clock())
+    except SQLAlchemyError as error:
+        # The first claim enters it then.
+        log.warning("scorecard_not_adopted", error=type(error).__name__)
+
+
 def create_app(settings: Settings, *, database_url: str, clock: Clock | None = None) -> FastAPI:
     """Return the application. `clock` None means the machine's, shifted as the settings say."""
     state = make_state(settings, database_url=database_url, clock=clock or clock_with_offset(settings.clock_offset))
@@ -123,6 +134,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(adopt_policy, state.engine, settings, state.clock)
+        await to_thread.run_sync(adopt_scorecard, state.engine, state.clock)
         await to_thread.run_sync(normalise, "13800138000")  # reads number ranges now, not in the first call
         spare_the_collector()
         state.check_queue.start()

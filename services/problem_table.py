@@ -32,7 +32,18 @@ from compliance import (
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
-from qa_sampling import claims, eligibility, inspection_rows, listening, sittings
+from qa_sampling import (
+    appeals,
+    claims,
+    corrections,
+    eligibility,
+    inspection_rows,
+    listening,
+    results,
+    scorecard,
+    scorecards,
+    sittings,
+)
 from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
@@ -59,9 +70,11 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     policy_store.UnknownPolicyError,
     registers.UnknownRowError,
     sale_rows.UnknownSaleError,
+    scorecards.UnknownScorecardError,
     tokens.UnknownTokenError,
 )
 _CONFLICT: tuple[type[Exception], ...] = (
+    appeals.AppealRefusedError,
     approvals.RequestDecidedError,
     block_release.EntryReleasedError,
     block_release.RefusedAgainError,
@@ -70,12 +83,12 @@ _CONFLICT: tuple[type[Exception], ...] = (
     claims.EarlierWaitsError,
     claims.NotWaitingError,
     copy_rows.CopiesInHandError,
+    corrections.NotCorrectableError,
     holds.HoldReleasedError,
     holds.NothingToHoldError,
     incidents.AccountMissingError,
     incidents.IncidentChangedError,
     incidents.IncidentClosedError,
-    inspection_rows.NoScorecardError,
     ledger_reading.BrokenEntryError,
     ledger_tree.MissingHashError,
     overlays.OverlayOverError,
@@ -85,9 +98,11 @@ _CONFLICT: tuple[type[Exception], ...] = (
     sale_endings.NotTerminatedError,
     sale_endings.TerminationChangedError,
     sales.SaleRecordedError,
+    scorecards.NoScorecardError,
     sittings.NotHeldError,
 )
 _BAD_FIELD: dict[type[Exception], str] = {
+    appeals.AppealItemsError: "item_ids",
     block_list.FutureRefusalError: "refused_at",
     block_list.NobodyRefusedError: "phone",
     callbacks.CallbackSlotError: "from",
@@ -96,6 +111,7 @@ _BAD_FIELD: dict[type[Exception], str] = {
     list_rows.UnreadableListError: "file",
     periods.PeriodOutOfRangeError: "months",
     rule_answers.NaiveInstantError: "at",
+    scorecards.ScorecardDateError: "effective_from",
     UnreadableAudioError: "file",
     working_days.WorkingDayCountError: "days",
 }
@@ -113,6 +129,10 @@ def fill_problem_table() -> None:
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
     register_answer(sale_rows.SaleDateError, _sale_problem)
+    register_answer(scorecard.ScorecardError, _faults_problem)
+    register_answer(scorecard.AnswersError, _faults_problem)
+    register_answer(scorecard.OpenItemsError, _open_items_problem)
+    register_answer(results.NotHeardError, _unheard_problem)
     register_answer(listening.ListeningRefusedError, _listening_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
@@ -124,6 +144,7 @@ def fill_problem_table() -> None:
     register_answer(RevokedTokenError, lambda _error: unauthorized())
     register_problem(ledger_keys.LedgerKeyError, HTTPStatus.SERVICE_UNAVAILABLE, "ledger-key")
     register_problem(approvals.SamePersonError, HTTPStatus.FORBIDDEN, "forbidden")
+    register_problem(appeals.OwnResultError, HTTPStatus.FORBIDDEN, "forbidden")
     register_problem(eligibility.MayNotInspectError, HTTPStatus.FORBIDDEN, "may-not-inspect")
 
 
@@ -151,10 +172,38 @@ def _sale_problem(error: Exception) -> Problem:
     return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
 
 
+def _faults_problem(error: Exception) -> Problem:
+    if not isinstance(error, scorecard.ScorecardError | scorecard.AnswersError):
+        raise TypeError from error
+    return _unprocessable(str(error), "invalid-input", [one._asdict() for one in error.faults])
+
+
 def _listening_problem(error: Exception) -> Problem:
     if not isinstance(error, listening.ListeningRefusedError):
         raise TypeError from error
     return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
+
+
+def _open_items_problem(error: Exception) -> Problem:
+    if not isinstance(error, scorecard.OpenItemsError):
+        raise TypeError from error
+    errors: list[dict[str, object]] = [{"loc": item_id, "msg": "has no answer"} for item_id in error.item_ids]
+    return Problem(HTTPStatus.CONFLICT, "Conflict", str(error), "items-open", errors)
+
+
+def _unheard_problem(error: Exception) -> Problem:
+    if not isinstance(error, results.NotHeardError):
+        raise TypeError from error
+    errors: list[dict[str, object]] = [
+        {
+            "loc": str(one.recording_id),
+            "msg": f"{one.missing_ms} ms were not heard yet",
+            "missing_ms": one.missing_ms,
+            "coverage_bp": one.coverage_bp,
+        }
+        for one in error.unheard
+    ]
+    return Problem(HTTPStatus.CONFLICT, "Conflict", str(error), "not-heard", errors)
 
 
 def _not_expired_problem(error: Exception) -> Problem:

@@ -5,6 +5,7 @@ from fastapi.routing import APIRoute
 
 from services.api import (
     approvals,
+    calibration,
     call_checks,
     callback_requests,
     calls,
@@ -14,6 +15,7 @@ from services.api import (
     do_not_call_imports,
     health,
     incidents,
+    inspection_results,
     inspections,
     jobs,
     ledger,
@@ -27,6 +29,7 @@ from services.api import (
     recordings,
     registers,
     sales,
+    scorecards,
     scrubs,
 )
 
@@ -39,6 +42,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     scrubs.router,
     sales.router,
     inspections.router,
+    inspection_results.router,
     incidents.router,
     recording_fixity.router,
     recording_evidence.router,
@@ -47,6 +51,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     recording_audio.router,
     recording_holds.router,
     disposals.router,
+    scorecards.router,
+    calibration.router,
     *registers.ROUTERS,
     customers.router,
     overlays.router,

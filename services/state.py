@@ -1,5 +1,6 @@
 """What one process of the application holds: the engine, the clock, the gate's copy of the registers."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from services.token_cache import TokenCache
 Wake = Callable[[UUID], None]
 """Tells the worker, after the commit, that a job waits; losing the message loses no work."""
 
+Lots = Callable[[int], int]
+"""Draws, by chance that nobody can foresee, one of so many numbers from 0."""
+
 
 @dataclass(slots=True)
 class AppState:
@@ -36,3 +40,4 @@ class AppState:
     places: Places
     registrations: RegistrationQueue[Response]
     """Registers the recordings of requests that come without an Idempotency-Key."""
+    lots: Lots = secrets.randbelow

@@ -60,6 +60,7 @@ from services.inspection_clock import (
 )
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
+from services.result_care import CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS, care_for_results_if_possible
 from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible, sealing_beside
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, attest, run_job, sweep
 
@@ -89,6 +90,7 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "sweep retention": _every(SWEEP_RETENTION, SWEEP_RETENTION_EVERY_SECONDS),
     "end claims": _every(END_CLAIMS, END_CLAIMS_EVERY_SECONDS),
     "follow sales": _every(FOLLOW_SALES, FOLLOW_SALES_EVERY_SECONDS),
+    "care for results": _every(CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
     "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
@@ -209,8 +211,12 @@ def _add_inspection_tasks(application: Celery, worker: Callable[[], Worker]) -> 
     def bring() -> None:
         bring_deadlines(worker().engine, worker().clock)
 
+    def care() -> None:
+        care_for_results_if_possible(worker().engine, worker().clock)
+
     application.task(end, name=END_CLAIMS, shared=False)
     application.task(bring, name=FOLLOW_SALES, shared=False)
+    application.task(care, name=CARE_FOR_RESULTS, shared=False)
 
 
 def _add_intake_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:

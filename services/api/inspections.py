@@ -99,20 +99,20 @@ def claim_the_next(connection: Transaction, now: Now, actor: Inspector) -> Respo
     sitting = claim_next(connection, actor.owner, now=now)
     if sitting is None:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return json_response(_answer(connection, sitting.inspection_id, actor=actor, now=now))
+    return json_response(inspection_answer(connection, sitting.inspection_id, actor=actor, now=now))
 
 
 @router.get("/{inspection_id}", response_model=None, responses={200: {"model": InspectionAnswer}})
 def show(inspection_id: UUID, connection: Transaction, now: Now, actor: Reader) -> Response:
     """Show an inspection with its recordings and scorecard; to who holds it, also what he heard and his draft."""
-    return json_response(_answer(connection, inspection_id, actor=actor, now=now))
+    return json_response(inspection_answer(connection, inspection_id, actor=actor, now=now))
 
 
 @router.post("/{inspection_id}/claim", response_model=None, responses={200: {"model": InspectionAnswer}})
 def claim(inspection_id: UUID, connection: Transaction, now: Now, actor: Inspector) -> Response:
     """Claim this inspection, if it is the next one that this inspector may have."""
     claim_one(connection, inspection_id, actor.owner, now=now)
-    return json_response(_answer(connection, inspection_id, actor=actor, now=now))
+    return json_response(inspection_answer(connection, inspection_id, actor=actor, now=now))
 
 
 @router.post("/{inspection_id}/listened", response_model=None, responses={200: {"model": ListenedAnswer}})
@@ -142,7 +142,8 @@ def _viewer(actor: Actor) -> str | None:
     return actor.owner if actor.role is Role.INSPECTOR else None
 
 
-def _answer(connection: Connection, inspection_id: UUID, *, actor: Actor, now: datetime) -> dict[str, object]:
+def inspection_answer(connection: Connection, inspection_id: UUID, *, actor: Actor, now: datetime) -> dict[str, object]:
+    """Return an inspection as `actor` may see it."""
     found = read_inspection(connection, inspection_id, viewer=_viewer(actor))
     held = held_sitting(connection, inspection_id)
     is_holder = held is not None and held.inspector == actor.owner and actor.role is Role.INSPECTOR

@@ -30,7 +30,7 @@ from infra.settings import Settings, child_environment
 from infra.supervisor import Child
 from infra.supervisor import run as supervise
 from services import all_tables
-from services.app import adopt_policy, create_app
+from services.app import adopt_policy, adopt_scorecard, create_app
 from services.attesting import AttesterSettingsError, read_attesters
 from services.cli.terminal import (
     BAD_USAGE,
@@ -213,6 +213,7 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         # The demo's rows are loaded by the owner, who alone may gather the statistics without which it takes long.
         engine = make_engine(url, application_name="telesales-run", clock_offset=earlier)
         _adopt_policy(engine, settings, clock_with_offset(earlier))
+        adopt_scorecard(engine, clock_with_offset(earlier))
         if settings.database_url is None:
             _load_demo(settings, engine, now=settings.demo_clock or utc_now())
     engine.dispose()

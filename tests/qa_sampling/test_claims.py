@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from infra.database import make_engine
 from qa_sampling.claims import EarlierWaitsError, NotWaitingError, claim_next, claim_one
 from qa_sampling.eligibility import MayNotInspectError
-from qa_sampling.inspection_rows import NoScorecardError
+from qa_sampling.scorecards import NoScorecardError
 from qa_sampling.sittings import CLAIM_LASTS, Ending, Purpose, Sitting, end_expired, end_sitting, open_sitting
 from tests.conftest import NOON
 from tests.gate_facts import write_registers

@@ -149,6 +149,12 @@ def _recording(client: TestClient, number: int) -> None:
     client.post("/v1/recordings", data={"metadata": json.dumps(said)}, files=files).raise_for_status()
 
 
+def _scorecard(client: TestClient, number: int) -> None:
+    item = {"item_id": "told", "text": f"第{number}项", "article": "29(4)", "fatal": True, "weight": 1}
+    body = {"name": "card", "items": [item], "pass_bp": 8000, "effective_from": "2027-01-01", "reason": "new product"}
+    client.post("/v1/scorecards", json=body).raise_for_status()
+
+
 Write = Callable[[TestClient, int], None]
 LISTS: dict[str, tuple[str, str, Write]] = {
     "/v1/agents": ("admin", "staff_no", _agent),
@@ -159,6 +165,7 @@ LISTS: dict[str, tuple[str, str, Write]] = {
     "/v1/calls": ("dialer", "call_id", _call),
     "/v1/sales": ("officer", "policy_no", _sale),
     "/v1/recordings": ("dialer", "call_id", _recording),
+    "/v1/scorecards": ("officer", "version", _scorecard),
     "/v1/incidents": ("officer", "incident_id", lambda _client, _number: None),
     "/v1/inspections": ("officer", "inspection_id", lambda _client, _number: None),
 }

@@ -21,6 +21,7 @@ from services.archive_intake import LINK_RECORDINGS, LOOK_INTO_SPOOL
 from services.attesting import ATTEST, NOBODY
 from services.inspection_clock import END_CLAIMS, FOLLOW_SALES
 from services.ledger_nightly import VERIFY
+from services.result_care import CARE_FOR_RESULTS
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
 from services.worker import make_worker, make_worker_app
@@ -67,7 +68,7 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     scheduled = {one["task"] for one in application.conf.beat_schedule.values()}
     ledger, archive = {SEAL, ATTEST, VERIFY}, {RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
     intake = {LOOK_INTO_SPOOL, LINK_RECORDINGS}
-    inspections = {END_CLAIMS, FOLLOW_SALES}
+    inspections = {END_CLAIMS, FOLLOW_SALES, CARE_FOR_RESULTS}
     assert scheduled == {SWEEP, *ledger, *archive, *intake, *inspections, APPLY_LOCKS, SWEEP_RETENTION}
     assert state_of(engine, job_id) == "failed"
 

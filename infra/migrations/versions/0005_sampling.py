@@ -62,8 +62,8 @@ COVERAGE = (
         "inspection_appeals",
         ("appeal_id",),
         "appeal_id inspection_id result_id reason items filed_by filed_at decide_before decision decided_by decided_at"
-        " decided_result_id",
-        changing="decision decided_by decided_at decided_result_id",
+        " decided_result_id overdue_incident_id",
+        changing="decision decided_by decided_at decided_result_id overdue_incident_id",
     ),
     Coverage(
         "second_scorings",
@@ -449,6 +449,7 @@ def upgrade() -> None:
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("decided_result_id", sa.UUID(), nullable=True),
+        sa.Column("overdue_incident_id", sa.UUID(), nullable=True),
         sa.CheckConstraint("decision IN ('confirmed', 'changed')", name=op.f("ck_inspection_appeals_decision")),
         sa.CheckConstraint("(decision IS NULL) = (decided_at IS NULL)", name=op.f("ck_inspection_appeals_decided")),
         sa.ForeignKeyConstraint(
@@ -458,6 +459,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["inspection_id"], ["inspections.inspection_id"], name=op.f("fk_inspection_appeals_inspection_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["overdue_incident_id"], ["incidents.incident_id"], name=op.f("fk_inspection_appeals_overdue_incident_id")
         ),
         sa.ForeignKeyConstraint(
             ["result_id"], ["inspection_results.result_id"], name=op.f("fk_inspection_appeals_result_id")
