@@ -1,6 +1,8 @@
 """Draws over HTTP: what is drawn, by whom, what is refused, and that no seed is seen before its day is drawn."""
 
+import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
+from infra.settings import Settings
 from qa_sampling.verify import verify_bundle
 from services.api.draws import BundleAnswer, CommitmentList, DrawAnswer, DrawList
+from services.ledger_checks import verify_database
+from services.sealing import open_ledger
 from tests.conftest import SettableClock
 from tests.gate_facts import write_registers
 from tests.qa_sampling.sold import OTHER, commit, numbered, sell
@@ -242,6 +247,35 @@ def test_a_frame_changed_after_it_was_frozen_is_found_out(
     report = verify_bundle(officer.get(f"{URL}/{found['draw_id']}/bundle").content)
 
     assert "frame_digest" in {one.where for one in report.problems}
+
+
+def test_a_frame_changed_with_its_digest_is_found_by_the_ledger(
+    officer: TestClient, engine: Engine, tmp_path: Path, clock: SettableClock
+) -> None:
+    found = drawn(officer)
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(
+            text(
+                "UPDATE draws SET frame = f, frame_digest = sha256(f) FROM (SELECT draw_id AS id, convert_to(replace("
+                "convert_from(frame, 'UTF8'), 'P-1', 'X-1'), 'UTF8') AS f FROM draws) g WHERE id = draw_id"
+            )
+        )
+
+    ledger = open_ledger(Settings(data_dir=tmp_path), engine, clock)
+    problems = verify_database(ledger, edges=(None, None)).problems
+
+    assert {(one.table, one.what) for one in problems} == {("draws", "row_changed")}
+    assert found["draw_id"] in {one.key for one in problems}
+
+
+def test_no_bundle_of_the_ledger_holds_a_seed_before_its_day_is_drawn(officer: TestClient) -> None:
+    with zipfile.ZipFile(BytesIO(officer.get("/v1/ledger/bundle").content)) as archive:
+        early = b"".join(archive.read(name) for name in archive.namelist())
+    found = drawn(officer)
+
+    assert found["seed_commitment"].removeprefix("sha256:").encode() in early
+    assert found["seed"].encode() not in early
 
 
 def test_who_may_draw_and_who_may_read(officer: TestClient, client_for: ClientFor) -> None:
