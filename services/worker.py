@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_ready
 
 from compliance.ledger_outside import open_store
 from compliance.prefix_cache import keep_prefix_tables
@@ -61,6 +61,14 @@ from services.inspection_clock import (
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
 from services.result_care import CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS, care_for_results_if_possible
+from services.sampling_tasks import (
+    DRAW_DAYS,
+    DRAW_DAYS_EVERY_SECONDS,
+    PUBLISH_COMMITMENTS,
+    PUBLISH_EVERY_SECONDS,
+    draw_due_days,
+    publish_if_possible,
+)
 from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible, sealing_beside
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, attest, run_job, sweep
 
@@ -93,6 +101,8 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "care for results": _every(CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
     "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
+    "publish commitments": _every(PUBLISH_COMMITMENTS, PUBLISH_EVERY_SECONDS),
+    "draw days": _every(DRAW_DAYS, DRAW_DAYS_EVERY_SECONDS),
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
 }
 
@@ -133,22 +143,11 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     def sweep_up() -> None:
         sweep(worker())
 
-    def seal_up() -> None:
-        seal_if_possible(worker().ledger)
-
-    def verify() -> None:
-        with sealing_beside(worker().ledger):
-            verify_if_possible(worker().ledger)
-
-    def ask_others() -> None:
-        attest(worker())
-
+    _add_ledger_tasks(application, worker)
     _add_archive_tasks(application, settings, worker)
     _add_intake_tasks(application, settings, worker)
     _add_inspection_tasks(application, worker)
-    application.task(ask_others, name=ATTEST, shared=False)
-    application.task(seal_up, name=SEAL, shared=False)
-    application.task(verify, name=VERIFY, shared=False)
+    _add_sampling_tasks(application, worker)
     application.task(run, name=RUN_JOB, shared=False)
     application.task(sweep_up, name=SWEEP, shared=False)
 
@@ -159,6 +158,22 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     worker_process_init.connect(make_ready, weak=False, dispatch_uid="telesales-tables")
     return application
+
+
+def _add_ledger_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+    def seal_up() -> None:
+        seal_if_possible(worker().ledger)
+
+    def verify() -> None:
+        with sealing_beside(worker().ledger):
+            verify_if_possible(worker().ledger)
+
+    def ask_others() -> None:
+        attest(worker())
+
+    application.task(ask_others, name=ATTEST, shared=False)
+    application.task(seal_up, name=SEAL, shared=False)
+    application.task(verify, name=VERIFY, shared=False)
 
 
 def _add_archive_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:
@@ -240,3 +255,21 @@ def _add_intake_tasks(application: Celery, settings: Settings, worker: Callable[
 
     application.task(look, name=LOOK_INTO_SPOOL, shared=False)
     application.task(link, name=LINK_RECORDINGS, shared=False)
+
+
+def _add_sampling_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+    def publish() -> None:
+        publish_if_possible(worker().ledger)
+
+    def draw() -> None:
+        with sealing_beside(worker().ledger):
+            draw_due_days(worker().ledger)
+
+    application.task(publish, name=PUBLISH_COMMITMENTS, shared=False)
+    application.task(draw, name=DRAW_DAYS, shared=False)
+
+    def publish_at_start(**_signal: object) -> None:
+        """Ask for commitments now: beat waits an hour before it does so first, and midnight may come before."""
+        application.send_task(PUBLISH_COMMITMENTS)
+
+    worker_ready.connect(publish_at_start, weak=False, dispatch_uid="telesales-commitments")

@@ -22,6 +22,7 @@ from services.attesting import ATTEST, NOBODY
 from services.inspection_clock import END_CLAIMS, FOLLOW_SALES
 from services.ledger_nightly import VERIFY
 from services.result_care import CARE_FOR_RESULTS
+from services.sampling_tasks import DRAW_DAYS, PUBLISH_COMMITMENTS
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
 from services.worker import make_worker, make_worker_app
@@ -69,7 +70,8 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     ledger, archive = {SEAL, ATTEST, VERIFY}, {RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
     intake = {LOOK_INTO_SPOOL, LINK_RECORDINGS}
     inspections = {END_CLAIMS, FOLLOW_SALES, CARE_FOR_RESULTS}
-    assert scheduled == {SWEEP, *ledger, *archive, *intake, *inspections, APPLY_LOCKS, SWEEP_RETENTION}
+    samples = {PUBLISH_COMMITMENTS, DRAW_DAYS}
+    assert scheduled == {SWEEP, *ledger, *archive, *intake, *inspections, *samples, APPLY_LOCKS, SWEEP_RETENTION}
     assert state_of(engine, job_id) == "failed"
 
 
