@@ -40,6 +40,7 @@ from services.openapi import publish_openapi
 from services.policy_file import read_policy_file
 from services.problem_table import fill_problem_table
 from services.problems import install_problem_handlers
+from services.quota_tasks import SamplingMeters
 from services.routes import ROUTERS, methods_at
 from services.sealing import LedgerMeters, StartComparison, open_ledger
 from services.state import AppState
@@ -154,6 +155,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     app.state.registry = CollectorRegistry()
     app.state.ledger_meters = LedgerMeters(app.state.registry, attesters=attester_names(settings))
     app.state.archive_meters = ArchiveMeters(app.state.registry)
+    app.state.sampling_meters = SamplingMeters(app.state.registry)
     for router in ROUTERS:
         # Those who only ask whether the service lives may add what they like.
         app.include_router(router, dependencies=[] if router is health.router else [Depends(refuse_unknown_query)])

@@ -26,6 +26,7 @@ from services.api import (
     recordings,
     registers,
     sales,
+    sampling,
     scrubs,
 )
 
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     do_not_call.router,
     scrubs.router,
     sales.router,
+    sampling.router,
     incidents.router,
     recording_fixity.router,
     recording_evidence.router,

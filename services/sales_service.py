@@ -1,7 +1,7 @@
-"""What a change of a sale brings with it in one transaction: the register first, then the archive of its recordings.
+"""What a change of a sale brings with it in one transaction: the register, the archive of its recordings, inspections.
 
-The register knows nothing of recordings, and the archive reads sales: so here, and only here, the one is told of the
-other.
+The register knows nothing of recordings and inspections, which read sales: so here, and only here, the one is told of
+the others.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from compliance.register_book import Book
 from compliance.sale_rows import NewSale, StoredSale
 from compliance.sales import Registered, register_sale
 from compliance.working_days import Calendar
+from qa_sampling.risk_sweep import flag_sales
 from recordings.disposals import tell_disposed
 from recordings.retention import refresh_sale, shorten_sale
 from recordings.retention_rules import EarlierEnd
@@ -34,6 +35,8 @@ def register(
     if registered.is_new:
         archive_follows(connection, sale.policy_no, now=now)
         tell_disposed(connection, sale.policy_no, person=person, now=now)
+        # After all others: a sale that its day's draw has drawn is not merely late.
+        flag_sales(connection, [sale.policy_no], now=now)
     return registered
 
 

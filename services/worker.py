@@ -52,6 +52,17 @@ from services.archive_places import keeping_in, open_places
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
+from services.quota_tasks import (
+    RAISE_SHORTFALLS,
+    RAISE_SHORTFALLS_EVERY_SECONDS,
+    REPLACE_FAILING,
+    REPLACE_FAILING_EVERY_SECONDS,
+    SWEEP_RISKS,
+    SWEEP_RISKS_EVERY_SECONDS,
+    raise_shortfalls_if_possible,
+    replace_failing_if_possible,
+    sweep_risks_if_possible,
+)
 from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible, sealing_beside
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, attest, run_job, sweep
 
@@ -81,6 +92,9 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "sweep retention": _every(SWEEP_RETENTION, SWEEP_RETENTION_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
     "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
+    "sweep risks": _every(SWEEP_RISKS, SWEEP_RISKS_EVERY_SECONDS),
+    "replace failing": _every(REPLACE_FAILING, REPLACE_FAILING_EVERY_SECONDS),
+    "raise shortfalls": _every(RAISE_SHORTFALLS, RAISE_SHORTFALLS_EVERY_SECONDS),
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
 }
 
@@ -133,6 +147,7 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     _add_archive_tasks(application, settings, worker)
     _add_intake_tasks(application, settings, worker)
+    _add_quota_tasks(application, worker)
     application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(verify, name=VERIFY, shared=False)
@@ -212,3 +227,18 @@ def _add_intake_tasks(application: Celery, settings: Settings, worker: Callable[
 
     application.task(look, name=LOOK_INTO_SPOOL, shared=False)
     application.task(link, name=LINK_RECORDINGS, shared=False)
+
+
+def _add_quota_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+    def sweep_risks() -> None:
+        sweep_risks_if_possible(worker().engine, worker().clock)
+
+    def replace_failing() -> None:
+        replace_failing_if_possible(worker().engine, worker().clock)
+
+    def raise_shortfalls() -> None:
+        raise_shortfalls_if_possible(worker().engine, worker().clock)
+
+    application.task(sweep_risks, name=SWEEP_RISKS, shared=False)
+    application.task(replace_failing, name=REPLACE_FAILING, shared=False)
+    application.task(raise_shortfalls, name=RAISE_SHORTFALLS, shared=False)

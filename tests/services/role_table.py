@@ -42,6 +42,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/v1/inspections(/.*)?", "inspector officer auditor"),
     ("POST", r"/v1/inspections/[^/]+/appeal", "inspector officer"),
     ("POST", r"/v1/inspections/.*", "inspector"),
+    ("GET", r"/v1/sampling/.*", "inspector officer auditor"),
     ("POST", r"/v1/ledger/seal", "admin"),
     ("GET", r"/v1/ledger/.*", "officer admin auditor"),
     ("GET", r"/v1/jobs/.*", _ALL),  # another role's job is 404
