@@ -122,11 +122,13 @@ NOT_COVERED_COLUMNS = {
     "call_checks.written_in": "which transaction wrote the row, by which the sealer finds it",
     "do_not_call_entries.changed_in": "which transaction wrote the row, by which readers find it",
     "draws.frame": "the canonical bytes; frame_digest stands for them",
+    "draws.written_in": "which transaction wrote the row, by which its entry is found",
     "inspection_sittings.draft": "answers that nobody has submitted yet",
     "recording_copies.verified_at": "when a copy was last hashed; what was found wrong is an event and an incident",
     "recording_copies.verify_after": "the queue of copies to be hashed",
     "recordings.is_lock_due": "the queue of recordings whose stores are to follow",
     "recordings.is_unlinked": "the queue of recordings whose call or policy is not known yet",
     "sales.position": "order of entry, for paging",
+    "seed_commitments.written_in": "which transaction wrote the row, by which its entry is found",
 }
 """Every column of a covered table of which no row text speaks, and why not."""

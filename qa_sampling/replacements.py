@@ -16,9 +16,11 @@ from sqlalchemy import Connection, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from compliance.shanghai import SHANGHAI, midnight, shanghai_day
-from qa_sampling.draw import Chance, Ticket, smallest_tickets
+from qa_sampling.draw import Ticket, smallest_tickets
+from qa_sampling.draw_rows import read_draw, read_frame_bytes
 from qa_sampling.frame import policy_numbers
 from qa_sampling.inspection_tasks import Origin, open_drawn
+from qa_sampling.late_sales import hold_draw
 from qa_sampling.tables import draw_tickets
 
 RECORDING_AWAITED = timedelta(days=2)
@@ -63,7 +65,6 @@ class _Cohort(NamedTuple):
 
 
 _ONE_SWEEP = text("SELECT pg_try_advisory_xact_lock(7346243)")
-_HOLD_DRAW = text("SELECT pg_advisory_xact_lock(7346242, hashtext(:draw_id))")
 
 _IN_WINDOW = """
     c.centre_id = d.centre_id AND c.closed_on BETWEEN d.from_on AND d.to_on AND c.sales_mode = d.sales_mode
@@ -92,7 +93,6 @@ _FAILING = text(f"""
 _WAITING = text(f"""
     SELECT c.policy_no, c.inspect_before FROM draws d JOIN sales c ON {_IN_WINDOW}
      WHERE d.draw_id = :draw_id""")  # noqa: S608 - constants only
-_DRAW = text("SELECT frame, seed, public_number FROM draws WHERE draw_id = :draw_id")
 _KEPT = text("""
     SELECT max(recorded_at) AS last_at, coalesce(array_agg(policy_no) FILTER (WHERE kind = 'late'), '{}') AS late
       FROM draw_tickets WHERE draw_id = :draw_id""")
@@ -138,7 +138,7 @@ def _replace_once(connection: Connection, *, now: datetime) -> int:
 
 def _replace_in(connection: Connection, draw_id: UUID, failing: Sequence[_Failing], *, now: datetime) -> int:
     """Give each of these sales of one draw the next ticket, as long as there are any; return how many had one."""
-    connection.execute(_HOLD_DRAW, {"draw_id": str(draw_id)})
+    hold_draw(connection, draw_id)
     kept = connection.execute(_KEPT, {"draw_id": draw_id}).one()
     cohort = _read_cohort(connection, draw_id, kept.late, now=now)
     chosen: list[tuple[_Failing, Ticket]] = []
@@ -168,13 +168,12 @@ def _replace_in(connection: Connection, draw_id: UUID, failing: Sequence[_Failin
 
 
 def _read_cohort(connection: Connection, draw_id: UUID, late: Sequence[str], *, now: datetime) -> _Cohort:
-    draw = connection.execute(_DRAW, {"draw_id": draw_id}).one()
     rows = connection.execute(_WAITING, {"draw_id": draw_id, "now": now})
     ends = {row.policy_no.encode(): row.inspect_before for row in rows}
     # Only what the draw knows has a place in it: its frame, and the sales that joined it late.
-    known = {*policy_numbers(bytes(draw.frame)), *(policy_no.encode() for policy_no in late)}
+    known = {*policy_numbers(read_frame_bytes(connection, draw_id)), *(policy_no.encode() for policy_no in late)}
     waiting = sorted(known & ends.keys())
-    tickets = smallest_tickets(Chance(bytes(draw.seed), draw.public_number), waiting, len(waiting))
+    tickets = smallest_tickets(read_draw(connection, draw_id).chance, waiting, len(waiting))
     return _Cohort(draw_id, tickets, {name.decode(): end for name, end in ends.items()})
 
 

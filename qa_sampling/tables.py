@@ -29,6 +29,8 @@ _MODE = "sales_mode IN ('own_centre', 'agency')"
 _CLASS = "inspection_class IN ('over_1y', 'within_1y', 'gift')"
 _PURPOSE = "purpose IN ('inspection', 'second_scoring', 'appeal', 'correction')"
 _NO_JSON = text("'[]'::jsonb")
+_CURRENT = text("pg_current_xact_id()::text::bigint")
+_WRITTEN_IN = "the transaction that wrote the row, by which its entry in the ledger is found"
 
 seed_commitments = Table(
     "seed_commitments",
@@ -39,6 +41,7 @@ seed_commitments = Table(
     Column("seed", LargeBinary, comment="null until every frame of the day is frozen"),
     Column("public_number", Text, comment="mixed into every draw of the day; null until the seed is revealed"),
     Column("revealed_at", DateTime(timezone=True)),
+    Column("written_in", BigInteger, nullable=False, server_default=_CURRENT, comment=_WRITTEN_IN),
     CheckConstraint("octet_length(seed_commitment) = 32", name="seed_commitment"),
     CheckConstraint("octet_length(seed) = 32", name="seed"),
     CheckConstraint(
@@ -76,6 +79,7 @@ draws = Table(
     Column("policy_digest", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("drawn_at", DateTime(timezone=True), nullable=False),
+    Column("written_in", BigInteger, nullable=False, server_default=_CURRENT, comment=_WRITTEN_IN),
     UniqueConstraint("sales_mode", "centre_id", "inspection_class", "from_on", "to_on", name="uq_draws_stratum"),
     CheckConstraint(_MODE, name="sales_mode"),
     CheckConstraint(_CLASS, name="inspection_class"),

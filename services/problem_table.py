@@ -32,6 +32,7 @@ from compliance import (
 from infra import jobs
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
+from qa_sampling import draw_rows, samples
 from recordings import copy_rows, disposals, fixity, holds, metadata, registration, stored_audio
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
@@ -48,6 +49,7 @@ _NOT_FOUND: tuple[type[Exception], ...] = (
     check_rows.UnknownCheckError,
     copy_rows.UnknownRecordingError,
     disposals.UnknownDisposalError,
+    draw_rows.UnknownDrawError,
     holds.UnknownHoldError,
     incidents.UnknownIncidentError,
     jobs.UnknownJobError,
@@ -77,6 +79,8 @@ _CONFLICT: tuple[type[Exception], ...] = (
     registers.NumberInUseError,
     registers.RowExistsError,
     registration.DisposedRecordingError,
+    samples.EmptyFrameError,
+    samples.PeriodNotOverError,
     sale_endings.NotTerminatedError,
     sale_endings.TerminationChangedError,
     sales.SaleRecordedError,
@@ -90,6 +94,7 @@ _BAD_FIELD: dict[type[Exception], str] = {
     list_rows.UnreadableListError: "file",
     periods.PeriodOutOfRangeError: "months",
     rule_answers.NaiveInstantError: "at",
+    samples.PeriodError: "to",
     UnreadableAudioError: "file",
     working_days.WorkingDayCountError: "days",
 }

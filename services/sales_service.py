@@ -15,8 +15,11 @@ from compliance.policy_store import policy_for_blocks
 from compliance.register_book import Book
 from compliance.sale_rows import NewSale, StoredSale
 from compliance.sales import Registered, register_sale
+from compliance.shanghai import shanghai_day
 from compliance.working_days import Calendar
+from qa_sampling.late_sales import join_late
 from qa_sampling.risk_sweep import flag_sales
+from qa_sampling.samples import share_day
 from recordings.disposals import tell_disposed
 from recordings.retention import refresh_sale, shorten_sale
 from recordings.retention_rules import EarlierEnd
@@ -30,10 +33,15 @@ def archive_follows(connection: Connection, policy_no: str, *, now: datetime) ->
 def register(
     connection: Connection, sale: NewSale, *, book: Book, calendar: Calendar, person: str, now: datetime
 ) -> Registered:
-    """Register a sale; recordings that came before it now belong to it, and those that are gone by then are told."""
+    """Register a sale; recordings that came before it now belong to it, and those that are gone by then are told.
+
+    It is in the frames of draws still to be made, and joins those that were made before it came.
+    """
+    share_day(connection, shanghai_day(sale.consented_at))
     registered = register_sale(connection, sale, book=book, calendar=calendar, person=person, now=now)
     if registered.is_new:
         archive_follows(connection, sale.policy_no, now=now)
+        join_late(connection, sale.policy_no, now=now)
         tell_disposed(connection, sale.policy_no, person=person, now=now)
         # After all others: a sale that its day's draw has drawn is not merely late.
         flag_sales(connection, [sale.policy_no], now=now)

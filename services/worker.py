@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_ready
 
 from compliance.ledger_outside import open_store
 from compliance.prefix_cache import keep_prefix_tables
@@ -63,6 +63,14 @@ from services.quota_tasks import (
     replace_failing_if_possible,
     sweep_risks_if_possible,
 )
+from services.sampling_tasks import (
+    DRAW_DAYS,
+    DRAW_DAYS_EVERY_SECONDS,
+    PUBLISH_COMMITMENTS,
+    PUBLISH_EVERY_SECONDS,
+    draw_due_days,
+    publish_if_possible,
+)
 from services.sealing import SEAL, SEAL_EVERY_SECONDS, seal_if_possible, sealing_beside
 from services.tasks import RUN_JOB, RUNNERS, SWEEP, Worker, attest, run_job, sweep
 
@@ -95,6 +103,8 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "sweep risks": _every(SWEEP_RISKS, SWEEP_RISKS_EVERY_SECONDS),
     "replace failing": _every(REPLACE_FAILING, REPLACE_FAILING_EVERY_SECONDS),
     "raise shortfalls": _every(RAISE_SHORTFALLS, RAISE_SHORTFALLS_EVERY_SECONDS),
+    "publish commitments": _every(PUBLISH_COMMITMENTS, PUBLISH_EVERY_SECONDS),
+    "draw days": _every(DRAW_DAYS, DRAW_DAYS_EVERY_SECONDS),
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
 }
 
@@ -147,7 +157,7 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     _add_archive_tasks(application, settings, worker)
     _add_intake_tasks(application, settings, worker)
-    _add_quota_tasks(application, worker)
+    _add_sampling_tasks(application, worker)
     application.task(ask_others, name=ATTEST, shared=False)
     application.task(seal_up, name=SEAL, shared=False)
     application.task(verify, name=VERIFY, shared=False)
@@ -242,3 +252,22 @@ def _add_quota_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
     application.task(sweep_risks, name=SWEEP_RISKS, shared=False)
     application.task(replace_failing, name=REPLACE_FAILING, shared=False)
     application.task(raise_shortfalls, name=RAISE_SHORTFALLS, shared=False)
+
+
+def _add_sampling_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+    def publish() -> None:
+        publish_if_possible(worker().ledger)
+
+    def draw() -> None:
+        with sealing_beside(worker().ledger):
+            draw_due_days(worker().ledger)
+
+    application.task(publish, name=PUBLISH_COMMITMENTS, shared=False)
+    application.task(draw, name=DRAW_DAYS, shared=False)
+    _add_quota_tasks(application, worker)
+
+    def publish_at_start(**_signal: object) -> None:
+        """Ask for commitments now: beat waits an hour before it does so first, and midnight may come before."""
+        application.send_task(PUBLISH_COMMITMENTS)
+
+    worker_ready.connect(publish_at_start, weak=False, dispatch_uid="telesales-commitments")

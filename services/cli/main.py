@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import checks, ledger, lists, recordings, serving, store, tokens
+from services.cli import checks, draw, ledger, lists, recordings, serving, store, tokens
 
 commands = typer.Typer(
     name="telesales",
@@ -15,6 +15,7 @@ commands = typer.Typer(
 commands.command()(checks.check)
 commands.command()(checks.scrub)
 commands.add_typer(lists.commands, name="do-not-call")
+commands.add_typer(draw.commands, name="draw")
 commands.add_typer(ledger.commands, name="ledger")
 commands.add_typer(store.commands, name="store")
 commands.add_typer(recordings.commands, name="recordings")

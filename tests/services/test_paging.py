@@ -147,6 +147,14 @@ def _recording(client: TestClient, number: int) -> None:
     client.post("/v1/recordings", data={"metadata": json.dumps(said)}, files=files).raise_for_status()
 
 
+def _draw(client: TestClient, number: int) -> None:
+    sale = {**SALE, "policy_no": f"D-{number}", "consented_at": f"2026-10-0{number + 1}T10:00:00+08:00"}
+    client.post("/v1/sales", json=sale).raise_for_status()
+    stratum = {"sales_mode": "own_centre", "centre_id": "centre-1", "class": "over_1y"}
+    day = f"2026-10-0{number + 1}"
+    client.post("/v1/draws", json={"stratum": stratum, "from": day, "to": day}).raise_for_status()
+
+
 Write = Callable[[TestClient, int], None]
 LISTS: dict[str, tuple[str, str, Write]] = {
     "/v1/agents": ("admin", "staff_no", _agent),
@@ -155,6 +163,7 @@ LISTS: dict[str, tuple[str, str, Write]] = {
     "/v1/overlays": ("officer", "name", _overlay),
     "/v1/approvals": ("officer", "request_id", _request),
     "/v1/calls": ("dialer", "call_id", _call),
+    "/v1/draws": ("officer", "draw_id", _draw),
     "/v1/sales": ("officer", "policy_no", _sale),
     "/v1/recordings": ("dialer", "call_id", _recording),
     "/v1/incidents": ("officer", "incident_id", lambda _client, _number: None),

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import compliance
 import infra
+import qa_sampling
 import recordings
 import services
 from compliance.policy import Offence, PolicyError
@@ -72,6 +73,12 @@ NEVER_REACHES_HTTP = {
     "infra.settings.SettingsError": "the command line says it",
     "infra.version_journal.BrokenJournalError": "the directory store raises its own error from it",
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
+    "qa_sampling.frame.FrameError": "the register of sales takes only policy numbers that a frame can hold",
+    "qa_sampling.seed_vault.SealedSeedError": "the day is drawn with a fresh seed, and an incident says so",
+    "qa_sampling.seed_vault.SeedKeyError": "the log says it; the day is drawn with a fresh seed",
+    "qa_sampling.seeds.DayNotOverError": "a draw refuses such a period before it asks for the seed",
+    "qa_sampling.seeds.LostSeedError": "the day is drawn with a fresh seed, and an incident says so",
+    "qa_sampling.verify.BundleError": "verification turns it into a problem of its report",
     "recordings.staging.UnreadableSourceError": "the intake of files refuses the file in its place",
     "recordings.file_intake.FileRefusedError": "becomes a row of refused.csv or a reason in the quarantine",
     "recordings.file_lists.UnreadableFileListError": "the command line says it",
@@ -97,7 +104,7 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 def our_exceptions() -> dict[str, type[Exception]]:
     return {
         f"{value.__module__}.{value.__name__}": value
-        for package in (compliance, infra, recordings, services)
+        for package in (compliance, infra, qa_sampling, recordings, services)
         for module in modules(package)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == module.__name__

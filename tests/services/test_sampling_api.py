@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from qa_sampling.inspection_tasks import Risk, open_risky
+from qa_sampling.verify import verify_bundle
 from services.api.sampling import FailureRateList, ForecastAnswer, QuotaList
 from services.quota_tasks import (
     raise_shortfalls_if_possible,
@@ -22,6 +23,7 @@ from tests.qa_sampling.test_replacements import ENDS, move_end, with_recordings
 from tests.sale_bodies import SALE
 
 ClientFor = Callable[..., TestClient]
+STRATUM = {"sales_mode": "own_centre", "centre_id": "centre-1", "class": "over_1y"}
 MONTH = {"from": "2026-11-01", "to": "2026-11-30"}
 QUOTAS, FORECAST, RATES = "/v1/sampling/quotas", "/v1/sampling/forecast", "/v1/sampling/failure-rates"
 
@@ -197,6 +199,34 @@ def test_no_answer_names_a_customer_or_a_policy(officer: TestClient, path: str) 
 
     assert "P-0" not in text
     assert "13800138000" not in text
+
+
+def test_a_draw_with_replacements_and_late_sales_verifies(
+    client_for: ClientFor, engine: Engine, clock: SettableClock
+) -> None:
+    clock.at = ENDS - timedelta(days=3)
+    with engine.begin() as connection:
+        write_registers(connection)
+        add_sales(connection, 6, now=clock.at)
+    officer = client_for("officer")
+    order = {"stratum": STRATUM, "from": "2026-11-02", "to": "2026-11-02"}
+    draw_id = officer.post("/v1/draws", json=order).raise_for_status().json()["draw_id"]
+    for number in range(3):
+        officer.post("/v1/sales", json={**SALE, "policy_no": f"LATE-{number}"}).raise_for_status()
+    clock.at = ENDS - timedelta(days=1)
+    # No sale has a recording, so that all the cohort is drawn, one after the other, late ones too.
+    replace_failing_if_possible(engine, clock)
+    for number in range(3, 20):
+        officer.post("/v1/sales", json={**SALE, "policy_no": f"LATE-{number}"}).raise_for_status()
+    replace_failing_if_possible(engine, clock)
+
+    bundle = officer.get(f"/v1/draws/{draw_id}/bundle")
+    [item] = officer.get(QUOTAS, params=MONTH).json()["items"]
+
+    replaced = {one["policy_no"] for one in bundle.json()["replacements"]}
+    assert verify_bundle(bundle.content).problems == []
+    assert {"LATE-0", "LATE-1", "LATE-2"} & replaced
+    assert (item["sales"], item["required"], item["drawn"]) == (26, 8, 26)
 
 
 def test_metrics_show_what_waits_and_what_was_missed_by_class(

@@ -21,6 +21,7 @@ from services.archive_intake import LINK_RECORDINGS, LOOK_INTO_SPOOL
 from services.attesting import ATTEST, NOBODY
 from services.ledger_nightly import VERIFY
 from services.quota_tasks import RAISE_SHORTFALLS, REPLACE_FAILING, SWEEP_RISKS
+from services.sampling_tasks import DRAW_DAYS, PUBLISH_COMMITMENTS
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
 from services.worker import make_worker, make_worker_app
@@ -68,7 +69,8 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     ledger, archive = {SEAL, ATTEST, VERIFY}, {RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
     intake = {LOOK_INTO_SPOOL, LINK_RECORDINGS}
     quotas = {SWEEP_RISKS, REPLACE_FAILING, RAISE_SHORTFALLS}
-    assert scheduled == {SWEEP, *ledger, *archive, *intake, *quotas, APPLY_LOCKS, SWEEP_RETENTION}
+    samples = {PUBLISH_COMMITMENTS, DRAW_DAYS}
+    assert scheduled == {SWEEP, *ledger, *archive, *intake, *quotas, APPLY_LOCKS, SWEEP_RETENTION, *samples}
     assert state_of(engine, job_id) == "failed"
 
 

@@ -107,6 +107,13 @@ def upgrade() -> None:
         sa.Column("policy_digest", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("drawn_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "written_in",
+            sa.BigInteger(),
+            server_default=sa.text("pg_current_xact_id()::text::bigint"),
+            nullable=False,
+            comment="the transaction that wrote the row, by which its entry in the ledger is found",
+        ),
         sa.CheckConstraint(
             "inspection_class IN ('over_1y', 'within_1y', 'gift')", name=op.f("ck_draws_inspection_class")
         ),
@@ -146,6 +153,13 @@ def upgrade() -> None:
             comment="mixed into every draw of the day; null until the seed is revealed",
         ),
         sa.Column("revealed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "written_in",
+            sa.BigInteger(),
+            server_default=sa.text("pg_current_xact_id()::text::bigint"),
+            nullable=False,
+            comment="the transaction that wrote the row, by which its entry in the ledger is found",
+        ),
         sa.CheckConstraint(
             "(seed IS NULL) = (revealed_at IS NULL) AND (seed IS NULL) = (public_number IS NULL)",
             name=op.f("ck_seed_commitments_revealed"),

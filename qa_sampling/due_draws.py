@@ -1,0 +1,70 @@
+"""Which draws are due by themselves: of each stratum and day that has sales and nobody has drawn.
+
+An officer may draw a day as soon as it is over, with a public number of the next morning. What nobody has drawn by ten
+o'clock is drawn without one, once sales of that day have ceased to come in.
+"""
+
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy import Connection, text
+
+from compliance.call_facts import CentreKind
+from compliance.sale_terms import InspectionClass
+from compliance.shanghai import SHANGHAI, shanghai_day
+from qa_sampling.draw_rows import Stratum
+from qa_sampling.samples import DrawOrder
+
+DAYS_BACK = 31
+"""A day that was over longer ago is drawn when an officer asks for it: its sales can hardly be inspected in time."""
+
+DRAW_FROM = time(10)
+"""In Shanghai, on the day after. Until then an officer may bring a public number."""
+
+QUIET_FOR = timedelta(hours=1)
+"""For so long no sale of the day must have come in: those that come before the draw need not join it late."""
+
+WAIT_AT_MOST = timedelta(hours=24)
+"""From the end of the day; then it is drawn, however many sales are still coming in."""
+
+_UNDRAWN = text("""
+    SELECT u.*, max(u.stratum_newest_at) OVER (PARTITION BY u.closed_on) AS newest_at
+      FROM (SELECT d.closed_on, d.sales_mode, d.centre_id, d.inspection_class,
+                   (SELECT max(s.recorded_at) FROM sales s
+                     WHERE s.closed_on = d.closed_on AND s.sales_mode = d.sales_mode AND s.centre_id = d.centre_id
+                       AND s.inspection_class = d.inspection_class) AS stratum_newest_at
+              FROM stratum_days d
+             WHERE d.closed_on BETWEEN :first AND :last
+               AND NOT EXISTS (SELECT FROM draws w
+                                WHERE w.sales_mode = d.sales_mode AND w.centre_id = d.centre_id
+                                  AND w.inspection_class = d.inspection_class AND w.from_on = d.closed_on
+                                  AND w.to_on = d.closed_on)) u
+     ORDER BY u.closed_on, u.sales_mode, u.centre_id, u.inspection_class""")
+
+
+def due_draws(connection: Connection, *, person: str, now: datetime) -> list[DrawOrder]:
+    """Return what is to be drawn at `now`, the earliest day first, without a public number.
+
+    Of a day whose seed is secret the first draw makes all; the others then find theirs.
+    """
+    today = shanghai_day(now)
+    days = {"first": today - timedelta(days=DAYS_BACK), "last": today - timedelta(days=1)}
+    return [
+        DrawOrder(
+            stratum=Stratum(CentreKind(row.sales_mode), row.centre_id, InspectionClass(row.inspection_class)),
+            from_on=row.closed_on,
+            to_on=row.closed_on,
+            public_number="",
+            person=person,
+        )
+        for row in connection.execute(_UNDRAWN, days)
+        if is_due(row.closed_on, row.newest_at, now=now)
+    ]
+
+
+def is_due(day: date, newest_at: datetime, *, now: datetime) -> bool:
+    """Return whether a day whose newest sale was recorded at `newest_at` is drawn at `now` if nobody has done so."""
+    next_day = day + timedelta(days=1)
+    if now < datetime.combine(next_day, DRAW_FROM, SHANGHAI):
+        return False
+    over_at = datetime.combine(next_day, time(), SHANGHAI)
+    return now - newest_at >= QUIET_FOR or now >= over_at + WAIT_AT_MOST
