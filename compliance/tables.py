@@ -138,6 +138,7 @@ callback_requests = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("used_by", UUID(as_uuid=True)),
     Column("used_at", DateTime(timezone=True)),
+    Index("ix_callback_requests_used_by", "used_by", postgresql_where=text("used_by IS NOT NULL")),
     info={"updates": ["used_by", "used_at"]},
 )
 

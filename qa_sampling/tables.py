@@ -152,7 +152,7 @@ draw_tickets = Table(
     Column(
         "kind",
         Text,
-        nullable=False,
+        primary_key=True,
         comment="sample; late: not in the frame; promoted: of the frame, drawn when it grew; replacement",
     ),
     Column("is_drawn", Boolean, nullable=False),

@@ -368,8 +368,10 @@ class Draw:
             promoted = self.grow(ranks, drawn, item)
             place = self.check_promoted(items, place, promoted, at)
         for item in late:
-            if item["drawn"] != (item["policy_no"] in drawn):
-                rule = "is" if item["policy_no"] in drawn else "is not"
+            # Who replaces another was drawn by that, and is not drawn once more.
+            is_drawn = item["policy_no"] in drawn and item["policy_no"] not in self.replacements
+            if item["drawn"] != is_drawn:
+                rule = "is" if is_drawn else "is not"
                 message = f"{item['policy_no']} {rule} to be drawn by its ticket, and the bundle says otherwise"
                 self.report.add("additions.drawn", message, kind="late sales")
 

@@ -41,6 +41,7 @@ from services.openapi import publish_openapi
 from services.policy_file import read_policy_file
 from services.problem_table import fill_problem_table
 from services.problems import install_problem_handlers
+from services.quota_tasks import SamplingMeters
 from services.routes import ROUTERS, methods_at
 from services.sealing import LedgerMeters, StartComparison, open_ledger
 from services.state import AppState
@@ -127,14 +128,18 @@ def adopt_scorecard(engine: Engine, clock: Clock) -> None:
         log.warning("scorecard_not_adopted", error=type(error).__name__)
 
 
+def _adopt(state: AppState, settings: Settings) -> None:
+    adopt_policy(state.engine, settings, state.clock)
+    adopt_scorecard(state.engine, state.clock)
+
+
 def create_app(settings: Settings, *, database_url: str, clock: Clock | None = None) -> FastAPI:
     """Return the application. `clock` None means the machine's, shifted as the settings say."""
     state = make_state(settings, database_url=database_url, clock=clock or clock_with_offset(settings.clock_offset))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await to_thread.run_sync(adopt_policy, state.engine, settings, state.clock)
-        await to_thread.run_sync(adopt_scorecard, state.engine, state.clock)
+        await to_thread.run_sync(_adopt, state, settings)
         await to_thread.run_sync(normalise, "13800138000")  # reads number ranges now, not in the first call
         spare_the_collector()
         state.check_queue.start()
@@ -166,6 +171,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     app.state.registry = CollectorRegistry()
     app.state.ledger_meters = LedgerMeters(app.state.registry, attesters=attester_names(settings))
     app.state.archive_meters = ArchiveMeters(app.state.registry)
+    app.state.sampling_meters = SamplingMeters(app.state.registry)
     for router in ROUTERS:
         # Those who only ask whether the service lives may add what they like.
         app.include_router(router, dependencies=[] if router is health.router else [Depends(refuse_unknown_query)])

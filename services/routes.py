@@ -30,6 +30,7 @@ from services.api import (
     recordings,
     registers,
     sales,
+    sampling,
     scorecards,
     scrubs,
 )
@@ -44,6 +45,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sales.router,
     inspections.router,
     inspection_results.router,
+    sampling.router,
     draws.router,
     incidents.router,
     recording_fixity.router,

@@ -1,6 +1,7 @@
-"""What a change of a sale brings with it in one transaction: the register first, then recordings and inspection.
+"""What a change of a sale brings with it in one transaction: the register, the archive of its recordings, inspections.
 
-The register knows nothing of recordings and inspections, and both read sales: so here, and only here, they are told.
+The register knows nothing of recordings and inspections, which read sales: so here, and only here, the one is told of
+the others.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from compliance.shanghai import shanghai_day
 from compliance.working_days import Calendar
 from qa_sampling.inspection_tasks import follow_sale
 from qa_sampling.late_sales import join_late
+from qa_sampling.risk_sweep import flag_sales
 from qa_sampling.samples import share_day
 from recordings.disposals import tell_disposed
 from recordings.retention import refresh_sale, shorten_sale
@@ -42,6 +44,8 @@ def register(
         archive_follows(connection, sale.policy_no, now=now)
         join_late(connection, sale.policy_no, now=now)
         tell_disposed(connection, sale.policy_no, person=person, now=now)
+        # After all others: a sale that its day's draw has drawn is not merely late.
+        flag_sales(connection, [sale.policy_no], now=now)
     return registered
 
 

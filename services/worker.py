@@ -60,6 +60,17 @@ from services.inspection_clock import (
 )
 from services.ledger_nightly import VERIFY, verify_if_possible
 from services.problem_table import fill_problem_table
+from services.quota_tasks import (
+    RAISE_SHORTFALLS,
+    RAISE_SHORTFALLS_EVERY_SECONDS,
+    REPLACE_FAILING,
+    REPLACE_FAILING_EVERY_SECONDS,
+    SWEEP_RISKS,
+    SWEEP_RISKS_EVERY_SECONDS,
+    raise_shortfalls_if_possible,
+    replace_failing_if_possible,
+    sweep_risks_if_possible,
+)
 from services.result_care import CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS, care_for_results_if_possible
 from services.sampling_tasks import (
     DRAW_DAYS,
@@ -101,6 +112,9 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "care for results": _every(CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
     "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
+    "sweep risks": _every(SWEEP_RISKS, SWEEP_RISKS_EVERY_SECONDS),
+    "replace failing": _every(REPLACE_FAILING, REPLACE_FAILING_EVERY_SECONDS),
+    "raise shortfalls": _every(RAISE_SHORTFALLS, RAISE_SHORTFALLS_EVERY_SECONDS),
     "publish commitments": _every(PUBLISH_COMMITMENTS, PUBLISH_EVERY_SECONDS),
     "draw days": _every(DRAW_DAYS, DRAW_DAYS_EVERY_SECONDS),
     "verify": {"task": VERIFY, "schedule": VERIFY_AT, "options": {"expires": VERIFY_WITHIN_SECONDS}},
@@ -257,6 +271,21 @@ def _add_intake_tasks(application: Celery, settings: Settings, worker: Callable[
     application.task(link, name=LINK_RECORDINGS, shared=False)
 
 
+def _add_quota_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
+    def sweep_risks() -> None:
+        sweep_risks_if_possible(worker().engine, worker().clock)
+
+    def replace_failing() -> None:
+        replace_failing_if_possible(worker().engine, worker().clock)
+
+    def raise_shortfalls() -> None:
+        raise_shortfalls_if_possible(worker().engine, worker().clock)
+
+    application.task(sweep_risks, name=SWEEP_RISKS, shared=False)
+    application.task(replace_failing, name=REPLACE_FAILING, shared=False)
+    application.task(raise_shortfalls, name=RAISE_SHORTFALLS, shared=False)
+
+
 def _add_sampling_tasks(application: Celery, worker: Callable[[], Worker]) -> None:
     def publish() -> None:
         publish_if_possible(worker().ledger)
@@ -267,6 +296,7 @@ def _add_sampling_tasks(application: Celery, worker: Callable[[], Worker]) -> No
 
     application.task(publish, name=PUBLISH_COMMITMENTS, shared=False)
     application.task(draw, name=DRAW_DAYS, shared=False)
+    _add_quota_tasks(application, worker)
 
     def publish_at_start(**_signal: object) -> None:
         """Ask for commitments now: beat waits an hour before it does so first, and midnight may come before."""

@@ -145,5 +145,6 @@ async def metrics(request: Request, _actor: Annotated[Actor, Depends(requires(*E
     """Return Prometheus metrics; no label names a person."""
     state = state_of(request)
     await to_thread.run_sync(request.app.state.ledger_meters.read, state.ledger)
-    await to_thread.run_sync(request.app.state.archive_meters.read, state.engine, state.clock)
+    for meters in (request.app.state.archive_meters, request.app.state.sampling_meters):
+        await to_thread.run_sync(meters.read, state.engine, state.clock)
     return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)

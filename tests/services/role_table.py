@@ -40,11 +40,12 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("POST", r"/v1/recordings/[^/]+/verify", "inspector officer auditor"),
     ("GET", r"/v1/recordings(/.*)?", "inspector officer auditor"),
     ("GET", r"/v1/inspections(/.*)?", "inspector officer auditor"),
-    ("POST", r"/v1/inspections/[^/]+/appeal", "officer"),
+    ("POST", r"/v1/inspections/[^/]+/appeal", "inspector officer"),
     ("POST|PUT", r"/v1/inspections/.*", "inspector"),
     ("GET", r"/v1/scorecards(/.*)?", "inspector officer auditor"),
     ("POST", r"/v1/scorecards", "officer"),
     ("GET", r"/v1/calibration", "officer auditor"),
+    ("GET", r"/v1/sampling/.*", "inspector officer auditor"),
     ("POST", r"/v1/ledger/seal", "admin"),
     ("GET", r"/v1/ledger/.*", "officer admin auditor"),
     ("GET", r"/v1/jobs/.*", _ALL),  # another role's job is 404

@@ -21,6 +21,7 @@ from services.archive_intake import LINK_RECORDINGS, LOOK_INTO_SPOOL
 from services.attesting import ATTEST, NOBODY
 from services.inspection_clock import END_CLAIMS, FOLLOW_SALES
 from services.ledger_nightly import VERIFY
+from services.quota_tasks import RAISE_SHORTFALLS, REPLACE_FAILING, SWEEP_RISKS
 from services.result_care import CARE_FOR_RESULTS
 from services.sampling_tasks import DRAW_DAYS, PUBLISH_COMMITMENTS
 from services.sealing import SEAL
@@ -71,7 +72,9 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     intake = {LOOK_INTO_SPOOL, LINK_RECORDINGS}
     inspections = {END_CLAIMS, FOLLOW_SALES, CARE_FOR_RESULTS}
     samples = {PUBLISH_COMMITMENTS, DRAW_DAYS}
-    assert scheduled == {SWEEP, *ledger, *archive, *intake, *inspections, *samples, APPLY_LOCKS, SWEEP_RETENTION}
+    quotas = {SWEEP_RISKS, REPLACE_FAILING, RAISE_SHORTFALLS}
+    clocks = {SWEEP, APPLY_LOCKS, SWEEP_RETENTION}
+    assert scheduled == {*clocks, *ledger, *archive, *intake, *inspections, *samples, *quotas}
     assert state_of(engine, job_id) == "failed"
 
 

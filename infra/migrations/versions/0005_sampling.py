@@ -28,8 +28,8 @@ COVERAGE = (
     ),
     Coverage(
         "draw_tickets",
-        ("draw_id", "policy_no"),
-        "draw_id policy_no ticket kind is_drawn inspection_id replaces reason recorded_at",
+        ("draw_id", "policy_no", "kind"),
+        "draw_id policy_no kind ticket is_drawn inspection_id replaces reason recorded_at",
         changing="is_drawn inspection_id",
     ),
     Coverage(
@@ -318,7 +318,7 @@ def upgrade() -> None:
             ["inspection_id"], ["inspections.inspection_id"], name=op.f("fk_draw_tickets_inspection_id")
         ),
         sa.ForeignKeyConstraint(["policy_no"], ["sales.policy_no"], name=op.f("fk_draw_tickets_policy_no")),
-        sa.PrimaryKeyConstraint("draw_id", "policy_no", name=op.f("pk_draw_tickets")),
+        sa.PrimaryKeyConstraint("draw_id", "policy_no", "kind", name=op.f("pk_draw_tickets")),
     )
     op.create_index("ix_draw_tickets_policy_no", "draw_tickets", ["policy_no"], unique=False)
     op.create_index("ix_draw_tickets_replaces", "draw_tickets", ["draw_id", "replaces"], unique=True)
@@ -516,6 +516,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("second_result_id IS NULL"),
     )
     _index_users()
+    op.create_index(
+        "ix_callback_requests_used_by",
+        "callback_requests",
+        ["used_by"],
+        unique=False,
+        postgresql_where=sa.text("used_by IS NOT NULL"),
+    )
     _count_sales()
     _cover()
 
