@@ -31,7 +31,7 @@ from services.tokens import Actor, Role
 router = APIRouter(prefix="/v1/inspections", tags=["Inspections"], route_class=CreatingRoute)
 
 Inspector = Annotated[Actor, Depends(requires(Role.INSPECTOR))]
-Officer = Annotated[Actor, Depends(requires(Role.OFFICER))]
+Appellant = Annotated[Actor, Depends(requires(Role.INSPECTOR, Role.OFFICER))]
 Reader = Annotated[Actor, Depends(requires(Role.INSPECTOR, Role.OFFICER, Role.AUDITOR))]
 
 _MOST_ANSWERS = 1000
@@ -160,7 +160,7 @@ def submit_result(
     status_code=HTTPStatus.CREATED,
     responses={201: {"model": AppealAnswer}},
 )
-def appeal(inspection_id: UUID, body: AppealBody, connection: Transaction, now: Now, actor: Officer) -> Response:
+def appeal(inspection_id: UUID, body: AppealBody, connection: Transaction, now: Now, actor: Appellant) -> Response:
     """Contest a result on behalf of the agent, once and in time; another inspector hears the sale and decides."""
     new = NewAppeal(body.reason, tuple(dict.fromkeys(body.item_ids)))
     filed = file_appeal(connection, inspection_id, new, person=actor.owner, now=now)
