@@ -210,6 +210,19 @@ BROKEN: dict[str, tuple[Callable[[Bundle], object], str]] = {
 }
 
 
+def replace_by_a_late_sale(bundle: Bundle) -> None:
+    """Let a late sale stand for one of the sample before its own ticket would have had it drawn."""
+    late = next(one for one in bundle["additions"] if one["drawn"] and not one["in_frame"])
+    names = ("policy_no", "ticket", "inspection_id")
+    more = {"replaces": bundle["sample"][1]["policy_no"], "reason": "no recording", "recorded_at": late["recorded_at"]}
+    bundle["replacements"].append({**{name: late[name] for name in names}, **more})
+    late.update(drawn=False, inspection_id=None)
+
+
+def test_a_late_sale_that_stands_for_another_is_not_drawn_once_more() -> None:
+    assert places(changed(replace_by_a_late_sale)) == []
+
+
 @pytest.mark.parametrize(("change", "where"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_bundle_is_told_where_it_is_broken(change: Callable[[Bundle], object], where: str) -> None:
     assert where in places(changed(change))
