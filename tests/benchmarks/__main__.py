@@ -31,6 +31,7 @@ BENCHMARKS = {
     "recording-intake": "tests.benchmarks.recording_intake",
     "recording-search": "tests.benchmarks.recording_search",
     "audio": "tests.benchmarks.audio",
+    "quotas": "tests.benchmarks.quotas",
     "import": "tests.benchmarks.imports",
 }
 """In this order: the import comes last, because it makes the list longer."""
