@@ -124,7 +124,7 @@ inspections = Table(
         "sales_mode",
         "centre_id",
         "inspection_class",
-        postgresql_include=["is_random", "is_in_time", "due_before"],
+        postgresql_include=["is_random", "is_in_time", "due_before", "outcome"],
     ),
     Index("ix_inspections_claimed_by", "claimed_by", postgresql_where=text("state = 'claimed'")),
     info={

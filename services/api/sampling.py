@@ -11,13 +11,14 @@ from compliance.call_facts import CentreKind
 from compliance.sale_terms import InspectionClass
 from compliance.shanghai import SHANGHAI
 from qa_sampling.failure_rate import FailureRate
-from qa_sampling.failure_rates import read_failure_rates
+from qa_sampling.failure_rates import read_failure_rates, read_item_rates
 from qa_sampling.forecast import DayDue, Expected, last_day
 from qa_sampling.quota import Quota, Stratum
 from qa_sampling.quotas import QuotaFilter, read_quotas
 from qa_sampling.shortfalls import InspectorPace, Outlook, look_ahead
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
+from services.draw_service import take_time
 from services.fields import NO_NUL, Day
 from services.paging import check_span
 from services.problems import input_error
@@ -39,6 +40,7 @@ Granularity = Annotated[
 ]
 Days = Annotated[int, Query(ge=1, le=92, description="How many days ahead, today the first.")]
 Confidence = Annotated[float, Query(ge=0.5, le=0.999, description="Of the interval, such as 0.95.")]
+ByItem = Annotated[bool, Query(description="Also per item of the scorecard, which takes longer.")]
 
 
 class StratumAnswer(BaseModel):
@@ -141,7 +143,7 @@ class FailureRateList(BaseModel):
     confidence: float
     items: list[StratumRateAnswer]
     total: RateAnswer
-    scorecard_items: list[ItemRateAnswer]
+    scorecard_items: list[ItemRateAnswer] | None = Field(description="Null unless asked for with `by_item=true`.")
 
 
 @router.get("/quotas", response_model=None, responses={HTTPStatus.OK: {"model": QuotaList}})
@@ -180,19 +182,29 @@ def forecast(*, connection: Transaction, now: Now, state: State, _actor: Reader,
 
 @router.get("/failure-rates", response_model=None, responses={HTTPStatus.OK: {"model": FailureRateList}})
 def failure_rates(
-    *, connection: Transaction, _actor: Reader, from_day: FromDay, to_day: ToDay, confidence: Confidence = 0.95
+    *,
+    connection: Transaction,
+    _actor: Reader,
+    from_day: FromDay,
+    to_day: ToDay,
+    confidence: Confidence = 0.95,
+    by_item: ByItem = False,
 ) -> Response:
     """Say which share of the drawn and inspected sales failed, and how sure that is; risky ones are left out."""
     check_span(from_day, to_day)
     found = read_failure_rates(connection, from_day, to_day, confidence=confidence)
-    answer = {
+    answer: dict[str, object] = {
         "from": from_day,
         "to": to_day,
         "confidence": confidence,
         "items": [{**_stratum(stratum), **_rate(rate)} for stratum, rate in found.strata.items()],
         "total": _rate(found.total),
-        "scorecard_items": [{"item_id": one.item_id, **_rate(one.found)} for one in found.items],
+        "scorecard_items": None,
     }
+    if by_item:
+        take_time(connection)
+        items = read_item_rates(connection, from_day, to_day, confidence=confidence)
+        answer["scorecard_items"] = [{"item_id": one.item_id, **_rate(one.found)} for one in items]
     return json_response(answer)
 
 

@@ -33,6 +33,7 @@ BENCHMARKS = {
     "audio": "tests.benchmarks.audio",
     "claims": "tests.benchmarks.claims",
     "draw": "tests.benchmarks.draws",
+    "quotas": "tests.benchmarks.quotas",
     "import": "tests.benchmarks.imports",
 }
 """In this order: the import comes last, because it makes the list longer."""

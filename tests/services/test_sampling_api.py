@@ -191,6 +191,17 @@ def test_failure_rates_have_their_interval_and_none_without_inspections(officer:
     assert (none["items"], none["total"]) == ([], {"inspected": 0, "failed": 0, "rate": None, "interval": None})
 
 
+def test_failure_rates_of_items_are_given_when_asked_for(officer: TestClient) -> None:
+    plain = officer.get(RATES, params=MONTH).json()
+    answer = officer.get(RATES, params={**MONTH, "by_item": "true"}).raise_for_status().json()
+
+    assert FailureRateList.model_validate(answer)
+    assert plain["scorecard_items"] is None
+    assert [(one["item_id"], one["inspected"], one["failed"]) for one in answer["scorecard_items"]] == [
+        ("consent", 1, 0)
+    ]
+
+
 @pytest.mark.parametrize("path", [QUOTAS, FORECAST, RATES])
 def test_no_answer_names_a_customer_or_a_policy(officer: TestClient, path: str) -> None:
     query = {} if path == FORECAST else MONTH

@@ -242,7 +242,7 @@ def upgrade() -> None:
         "inspections",
         ["closed_on", "sales_mode", "centre_id", "inspection_class"],
         unique=False,
-        postgresql_include=["is_random", "is_in_time", "due_before"],
+        postgresql_include=["is_random", "is_in_time", "due_before", "outcome"],
     )
     op.create_index("ix_inspections_due", "inspections", ["state", "due_before", "inspection_id"], unique=False)
     op.create_index(
