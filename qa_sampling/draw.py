@@ -59,8 +59,9 @@ def smallest_tickets(chance: Chance, policy_nos: Sequence[bytes], size: int) -> 
     if size < 1 or not policy_nos:
         return []
     found = _tickets(chance, policy_nos)
-    order = _smallest(b"".join(found), min(size, len(found)))
-    return [Ticket(policy_nos[place].decode(), found[place]) for place in order.tolist()]
+    order = _smallest(b"".join(found), min(size, len(found))).tolist()
+    names = [policy_nos[place].decode() for place in order]
+    return list(map(Ticket._make, zip(names, map(found.__getitem__, order), strict=True)))
 
 
 def newly_drawn(chance: Chance, policy_nos: Sequence[bytes], *, rate_bp: int, drawn: Collection[str]) -> list[Ticket]:

@@ -32,6 +32,7 @@ BENCHMARKS = {
     "recording-search": "tests.benchmarks.recording_search",
     "audio": "tests.benchmarks.audio",
     "quotas": "tests.benchmarks.quotas",
+    "draw": "tests.benchmarks.draws",
     "import": "tests.benchmarks.imports",
 }
 """In this order: the import comes last, because it makes the list longer."""

@@ -201,6 +201,8 @@ OTHER_VALUES = {
     "is_lock_due": "true",
     "is_unlinked": "true",
     "position": "DEFAULT",
+    "frame": "'\\x01'",
+    "draft": "'{}'",
 }
 
 
