@@ -12,23 +12,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
-from compliance.call_facts import CentreKind
 from compliance.sale_tables import sales
-from compliance.sale_terms import InspectionClass
 from qa_sampling.draw import Chance
+from qa_sampling.strata import Stratum
 from qa_sampling.tables import draw_tickets, draws, seed_commitments
 
 
 class UnknownDrawError(LookupError):
     """No draw has this id."""
-
-
-class Stratum(NamedTuple):
-    """Sales that are sampled together."""
-
-    sales_mode: CentreKind
-    centre_id: str
-    inspection_class: InspectionClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from compliance.call_facts import CentreKind
 from compliance.sale_terms import InspectionClass
 from compliance.shanghai import SHANGHAI, shanghai_day
-from qa_sampling.draw_rows import Stratum
 from qa_sampling.samples import DrawOrder
+from qa_sampling.strata import Stratum
 
 DAYS_BACK = 31
 """A day that was over longer ago is drawn when an officer asks for it: its sales can hardly be inspected in time."""

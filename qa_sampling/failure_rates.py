@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from compliance.sale_terms import InspectionClass
 from qa_sampling.failure_rate import FailureRate, failure_rate
-from qa_sampling.quota import Stratum
+from qa_sampling.strata import Stratum
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from compliance.shanghai import midnight, shanghai_day
 from compliance.working_days import Calendar
-from qa_sampling.quota import Stratum
+from qa_sampling.strata import Stratum
 
 _SATURDAY = 5
 _DAY = timedelta(days=1)

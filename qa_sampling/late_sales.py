@@ -13,10 +13,11 @@ from compliance.call_facts import CentreKind
 from compliance.sale_rows import StoredSale, read_sale
 from compliance.sale_terms import InspectionClass
 from qa_sampling.draw import Ticket, newly_drawn, ticket
-from qa_sampling.draw_rows import StoredDraw, StoredTicket, Stratum, draws_over, read_frame_bytes, read_tickets
+from qa_sampling.draw_rows import StoredDraw, StoredTicket, draws_over, read_frame_bytes, read_tickets
 from qa_sampling.frame import policy_numbers
 from qa_sampling.inspection_tasks import open_drawn
 from qa_sampling.samples import add_drawn
+from qa_sampling.strata import Stratum
 from qa_sampling.tables import draw_tickets
 
 _MICROSECOND = timedelta(microseconds=1)

@@ -12,16 +12,9 @@ from typing import NamedTuple
 
 from compliance.policy import SamplingRates
 from compliance.sale_terms import InspectionClass
+from qa_sampling.strata import Stratum
 
 WHOLE_BP = 10_000
-
-
-class Stratum(NamedTuple):
-    """Sales that are drawn together: of one sales mode, one centre or agency, and one class."""
-
-    sales_mode: str
-    centre_id: str
-    inspection_class: InspectionClass
 
 
 class Share(NamedTuple):

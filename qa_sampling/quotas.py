@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Row, text
 from compliance.policy import SamplingRates
 from compliance.policy_store import policy_in_force
 from compliance.sale_terms import InspectionClass
-from qa_sampling.quota import Progress, Quota, Share, Stratum, quota, rates_by_class
+from qa_sampling.quota import Progress, Quota, Share, quota, rates_by_class
+from qa_sampling.strata import Stratum
 
 DUE_SOON = timedelta(days=2)
 """From when on a drawn sale without a result is called urgent: the warning of two days before the end (art. 34)."""

@@ -17,7 +17,7 @@ from qa_sampling.risk import ELDERLY_YEARS, NEW_AGENT_DAYS, NEW_AGENT_SALES, RIS
 SWEPT_DAYS = 31
 """How many closing days back the sweep looks for sales whose facts came, or were corrected, after they were entered."""
 
-_ONE_SWEEP = text("SELECT pg_try_advisory_xact_lock(7346240)")
+_ONE_SWEEP = text("SELECT pg_try_advisory_xact_lock(7346245)")
 
 # A callback request is used up by a check at an hour that would else be quiet, so that `used_by` alone says it. A late
 # sale is one that the draws of its day had not in their frame; whatever drew it since, it is no longer only late.

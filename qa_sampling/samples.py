@@ -26,11 +26,12 @@ from compliance.shanghai import shanghai_day
 from infra.ids import new_id
 from infra.logs import logger
 from qa_sampling.draw import ALGORITHM, SEED_BYTES, Chance, Ticket, sample_size, smallest_tickets
-from qa_sampling.draw_rows import Stratum, find_draw, has_draw_of_day
+from qa_sampling.draw_rows import find_draw, has_draw_of_day
 from qa_sampling.frame import frame_digest, policy_numbers
 from qa_sampling.inspection_tasks import open_drawn
 from qa_sampling.seed_vault import SeedVault
 from qa_sampling.seeds import LostSeedError, commitment_of, read_commitment, reveal_seed
+from qa_sampling.strata import Stratum
 from qa_sampling.tables import draws
 
 SEED_LOST = "draw_seed_lost"

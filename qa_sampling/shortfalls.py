@@ -20,9 +20,10 @@ from compliance.sale_terms import InspectionClass
 from compliance.shanghai import SHANGHAI, midnight, shanghai_day
 from compliance.working_days import Calendar
 from qa_sampling.forecast import Cohort, Expected, Forecast, Pace, forecast, working_days_through
-from qa_sampling.quota import Quota, Stratum
+from qa_sampling.quota import Quota
 from qa_sampling.quotas import QuotaFilter, read_quotas
 from qa_sampling.replacements import LOOK_BACK
+from qa_sampling.strata import Stratum
 from qa_sampling.tables import sampling_alerts
 
 PERSON = "sampling"

@@ -15,7 +15,6 @@ from compliance.shanghai import SHANGHAI, shanghai_day
 from qa_sampling.draw_rows import (
     StoredDraw,
     StoredTicket,
-    Stratum,
     additions_of,
     commitment_entries,
     draw_entries,
@@ -28,6 +27,7 @@ from qa_sampling.draw_rows import (
 )
 from qa_sampling.samples import DrawOrder
 from qa_sampling.seeds import DAYS_AHEAD, Commitment, read_commitments
+from qa_sampling.strata import Stratum
 from services.api.overlays import id_of
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires

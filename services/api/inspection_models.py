@@ -75,6 +75,14 @@ class HeardRecording(BaseModel):
     missing_ms: list[list[int]]
 
 
+class ReplacedAnswer(BaseModel):
+    """The sale that is inspected instead, and why this one could not be in time."""
+
+    policy_no: str
+    reason: str
+    at: datetime
+
+
 class ListedInspection(BaseModel):
     """An inspection; `due_before` is exclusive. `early`: finished before its window began, which counts."""
 
@@ -97,6 +105,7 @@ class ListedInspection(BaseModel):
     in_time: bool | None
     early: bool | None
     keep_through: date | None
+    replaced_by: ReplacedAnswer | None
     recordings: list[HeardRecording]
 
 

@@ -27,6 +27,7 @@ from qa_sampling.inspection_rows import (
 from qa_sampling.inspection_terms import is_early, record_kept_through
 from qa_sampling.listening import Span
 from qa_sampling.listening_reports import report
+from qa_sampling.replacements import Replacement, replacements_of_sales
 from qa_sampling.sale_recordings import SaleRecording, covered_by, recordings_of_sales, spans_heard
 from qa_sampling.sittings import held_sitting, keep_draft, open_sitting
 from services.api.inspection_models import (
@@ -164,15 +165,18 @@ def _scorecard(connection: Connection, inspection_id: UUID, *, now: datetime) ->
 def _listed(
     connection: Connection, found: Sequence[Inspection], *, actor: Actor, now: datetime
 ) -> list[dict[str, object]]:
-    """Return answers without scorecards: three statements for all of them."""
+    """Return answers without scorecards, with the same few statements for all of them."""
     viewer = _viewer(actor)
     hearers = {one.inspection_id: who for one in found if (who := viewer or one.claimed_by) is not None}
-    recordings = recordings_of_sales(connection, [one.policy_no for one in found])
+    policy_nos = [one.policy_no for one in found]
+    recordings = recordings_of_sales(connection, policy_nos)
+    replaced = replacements_of_sales(connection, policy_nos)
     heard = spans_heard(connection, hearers)
     years = policy_in_force(connection, now=now).retention
     return [
         {
             **_terms(one, years, now=now),
+            "replaced_by": _replaced_by(replaced.get(one.policy_no)),
             "recordings": [
                 _heard(recording, heard.get((one.inspection_id, recording.recording_id), ()))
                 for recording in recordings.get(one.policy_no, ())
@@ -197,6 +201,12 @@ def _terms(one: Inspection, years: RetentionYears, *, now: datetime) -> Mapping[
         "early": early,
         "keep_through": record_kept_through(terms, RetentionClass(one.retention_class), years),
     }
+
+
+def _replaced_by(one: Replacement | None) -> dict[str, object] | None:
+    if one is None:
+        return None
+    return {"policy_no": one.policy_no, "reason": one.reason, "at": one.recorded_at.astimezone(SHANGHAI)}
 
 
 def _shown(at: datetime | None) -> datetime | None:

@@ -13,9 +13,10 @@ from compliance.shanghai import SHANGHAI
 from qa_sampling.failure_rate import FailureRate
 from qa_sampling.failure_rates import read_failure_rates, read_item_rates
 from qa_sampling.forecast import DayDue, Expected, last_day
-from qa_sampling.quota import Quota, Stratum
+from qa_sampling.quota import Quota
 from qa_sampling.quotas import QuotaFilter, read_quotas
 from qa_sampling.shortfalls import InspectorPace, Outlook, look_ahead
+from qa_sampling.strata import Stratum
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.draw_service import take_time

@@ -18,7 +18,8 @@ from infra.ids import new_id
 from qa_sampling.draw import ALGORITHM, Chance, smallest_tickets, ticket
 from qa_sampling.frame import FrameLine, frame_bytes, frame_digest
 from qa_sampling.inspection_tasks import open_drawn
-from qa_sampling.quota import Share, Stratum, least_number
+from qa_sampling.quota import Share, least_number
+from qa_sampling.strata import Stratum
 from qa_sampling.tables import draw_tickets, draws, inspection_results, inspection_sittings
 from tests.compliance.test_sales import SALE
 from tests.conftest import NOON

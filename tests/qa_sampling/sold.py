@@ -15,10 +15,11 @@ from compliance.sale_tables import sales
 from compliance.sale_terms import InspectionClass
 from compliance.shanghai import midnight
 from compliance.working_days import package_calendar
-from qa_sampling.draw_rows import StoredTicket, Stratum, read_tickets
+from qa_sampling.draw_rows import StoredTicket, read_tickets
 from qa_sampling.samples import Drawn, DrawOrder, draw_sample
 from qa_sampling.seed_vault import SeedVault
 from qa_sampling.seeds import publish_commitments
+from qa_sampling.strata import Stratum
 from qa_sampling.tables import draws
 from services.sales_service import register
 from tests.compliance.test_sales import SALE

@@ -18,7 +18,7 @@ from qa_sampling.forecast import (
     working_days_through,
     working_time,
 )
-from qa_sampling.quota import Stratum
+from qa_sampling.strata import Stratum
 from tests.conftest import NOON
 from tests.qa_sampling.sampled_sales import shanghai
 

@@ -13,8 +13,9 @@ from compliance.sales import Amendment, amend_sale
 from compliance.working_days import package_calendar
 from infra.ids import new_id
 from qa_sampling.inspection_tasks import Risk, follow_sale, open_risky
-from qa_sampling.quota import Quota, Stratum
+from qa_sampling.quota import Quota
 from qa_sampling.quotas import QuotaFilter, Waiting, read_quotas, read_waiting
+from qa_sampling.strata import Stratum
 from tests.conftest import NOON
 from tests.qa_sampling.sampled_sales import (
     DAY,

@@ -144,6 +144,17 @@ def test_when_none_is_left_nothing_is_replaced_and_the_shortfall_shows(connectio
     assert (found.progress.drawn, found.shortfall) == (3, 3)
 
 
+def test_when_fewer_are_left_than_fail_all_of_them_are_taken(connection: Connection) -> None:
+    names = add_sales(connection, 10)
+    with_recordings(connection, *names)
+    draw_id = add_draw(connection, OVER)
+    order = by_ticket(names)
+    move_end(connection, ENDS + timedelta(days=9), order[9])
+
+    assert [replace_failing(connection, now=ENDS) for _ in range(2)] == [1, 0]
+    assert replaced(connection, draw_id) == [(min(order[:3]), order[9])]
+
+
 def test_more_than_a_day_is_preferred_and_less_is_better_than_none(connection: Connection) -> None:
     names = add_sales(connection, 3)
     with_recordings(connection, *names)

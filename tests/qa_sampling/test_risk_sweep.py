@@ -12,9 +12,9 @@ from compliance.tables import call_records, callback_requests
 from compliance.working_days import package_calendar
 from infra.ids import new_id
 from qa_sampling.inspection_tasks import open_drawn
-from qa_sampling.quota import Stratum
 from qa_sampling.risk import RiskCode
 from qa_sampling.risk_sweep import flag, flag_sales, sweep_risks
+from qa_sampling.strata import Stratum
 from services.sales_service import register
 from tests.conftest import NOON
 from tests.gate_facts import write_registers

@@ -233,8 +233,12 @@ def test_a_draw_with_replacements_and_late_sales_verifies(
 
     bundle = officer.get(f"/v1/draws/{draw_id}/bundle")
     [item] = officer.get(QUOTAS, params=MONTH).json()["items"]
+    first = bundle.json()["replacements"][0]
+    [failing] = officer.get("/v1/inspections", params={"policy_no": first["replaces"]}).json()["items"]
 
     replaced = {one["policy_no"] for one in bundle.json()["replacements"]}
+    told = {"policy_no": first["policy_no"], "reason": first["reason"], "at": "2026-11-17T00:00:00+08:00"}
+    assert failing["replaced_by"] == told
     assert verify_bundle(bundle.content).problems == []
     assert {"LATE-0", "LATE-1", "LATE-2"} & replaced
     assert (item["sales"], item["required"], item["drawn"]) == (26, 8, 26)
