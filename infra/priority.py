@@ -1,6 +1,11 @@
-"""Lets long work go after everything else on the machine: this thread, and its server process if that is here too."""
+"""Lets long work go after everything else on the machine: this thread, and its server process if that is here too.
+
+It goes at low priority and, where the system allows it, on the upper half of the processors alone: with two of them and
+only a low priority, a call check that came while both worked for an import had to wait for one.
+"""
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
@@ -14,8 +19,12 @@ _GAVE_WAY = "gave_way"
 
 def give_way() -> None:
     """Let everything else go before this thread, call checks above all; on Linux a priority is a thread's own."""
-    if os.getpriority(os.PRIO_PROCESS, 0) < LOW_PRIORITY:
-        os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
+    if os.getpriority(os.PRIO_PROCESS, 0) >= LOW_PRIORITY:
+        return
+    os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, upper_half(os.sched_getaffinity(0)))
 
 
 def give_way_in_server(connection: Connection) -> None:
@@ -35,3 +44,14 @@ def give_way_in_server(connection: Connection) -> None:
         # The socket of a server in another container leads to a process whose number means another one here.
         if process.name().startswith("postgres") and process.nice() < LOW_PRIORITY:
             process.nice(LOW_PRIORITY)
+            if hasattr(process, "cpu_affinity"):
+                process.cpu_affinity(sorted(upper_half(process.cpu_affinity())))
+
+
+def upper_half(processors: Collection[int]) -> set[int]:
+    """Return the processors left to long work: half of them, rounded up, so that one alone does everything.
+
+    >>> upper_half({0, 1, 2})
+    {1, 2}
+    """
+    return set(sorted(processors)[len(processors) // 2 :])
