@@ -72,6 +72,10 @@ class NoSuchObjectError(S3Error, LookupError):
     """The bucket is there and answers, and has no object, or no version of one, of this name."""
 
 
+class KeyTakenError(S3Error):
+    """What was to be put only where nothing is was not put: there is something, or somebody is putting it now."""
+
+
 class Caller(Enum):
     """As whom a client asks: as ourselves, or as somebody who must be refused."""
 
@@ -213,6 +217,7 @@ def faults_told() -> Iterator[None]:
 
     Raises:
         NoSuchObjectError: the store says that it has no such object.
+        KeyTakenError: it has one, and was asked to put it only if not.
         S3AwayError: it failed, broke off, or did not answer.
         S3Error: anything else.
     """
@@ -240,6 +245,8 @@ def _refusal(error: ClientError) -> S3Error:
     code = said if _CODE.fullmatch(said) else "no code"
     if status >= _FIRST_SERVER_FAULT and status != HTTPStatus.NOT_IMPLEMENTED:
         return S3AwayError(f"it fails ({status} {code}); see its own log", status=status)
+    if error.operation_name == "PutObject" and status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
+        return KeyTakenError(f"there is such an object already ({status} {code})", status=status)
     if error.operation_name == "HeadObject" and status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
         return NoSuchObjectError("there is no such object, or no such bucket: a HEAD has no words", status=status)
     if code == str(status):  # boto3's own, where the body is no answer of a store

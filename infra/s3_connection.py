@@ -5,7 +5,16 @@ from threading import Lock
 from typing import TypeVar
 
 from infra.clock import seconds_running
-from infra.s3_client import NoSuchObjectError, S3AwayError, S3Client, S3Error, ShownObject, faults_told, make_client
+from infra.s3_client import (
+    KeyTakenError,
+    NoSuchObjectError,
+    S3AwayError,
+    S3Client,
+    S3Error,
+    ShownObject,
+    faults_told,
+    make_client,
+)
 from infra.s3_place import S3Place
 
 T = TypeVar("T")
@@ -43,7 +52,7 @@ class S3Connection:
         try:
             with faults_told():
                 return question(client)
-        except NoSuchObjectError:
+        except (NoSuchObjectError, KeyTakenError):
             raise
         except S3Error:
             self._forget(client)

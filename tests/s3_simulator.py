@@ -43,6 +43,7 @@ class Fault(StrEnum):
     KEEPS = "204, and nothing deleted"
     SKEWED = "another time"
     ANYBODY = "no signature needed"
+    CONFLICT = "409 where a condition was asked"
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Simulator:
     asked: list[str] = field(default_factory=list)
     lock: RLock = field(default_factory=RLock)
     over: Event = field(default_factory=Event)
+    knows_conditions: bool = True
     ahead: timedelta = timedelta()
     """How far the clock by which locks end is ahead of this machine's; requests are dated by the latter."""
 
@@ -206,6 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, f"<ListVersionsResult>{truncated}{text}</ListVersionsResult>".encode())
 
     def _put(self) -> None:
+        self._admit_condition()
         given = self.headers.get("x-amz-checksum-sha256")
         if self.fault is Fault.NO_ENCRYPTION and "x-amz-server-side-encryption" in self.headers:
             raise Refusal(400, "InvalidArgument")
@@ -219,6 +222,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-MD5", md5) != md5:
             raise Refusal(400, "BadDigest")
         return self._stored(body)
+
+    def _admit_condition(self) -> None:
+        if self.headers.get("If-None-Match") != "*" or not self.simulator.knows_conditions:
+            return
+        if self.fault is Fault.CONFLICT:
+            raise Refusal(409, "ConditionalRequestConflict")
+        versions = self.simulator.bucket.keys.get(self.key, [])
+        if versions and versions[-1].body is not None:
+            raise Refusal(412, "PreconditionFailed")
 
     def _stored(self, body: bytes, *, parts: int = 0) -> None:
         version = self.simulator.bucket.add(self.key, body, now=self.simulator.now())
