@@ -1,8 +1,6 @@
 """A store over HTTP that speaks S3 with Object Lock, and does in one thing what a test says."""
 
-import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -218,10 +216,9 @@ class _Handler(BaseHTTPRequestHandler):
         version = LockVersion("", body, self.simulator.now())
         if self.fault is not Fault.OTHER_CHECKSUM and given not in {None, version.checksum}:
             raise Refusal(400, "BadDigest")
-        md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        if self.headers.get("Content-MD5", md5) != md5:
+        if self.headers.get("Content-MD5") not in {None, version.content_md5}:
             raise Refusal(400, "BadDigest")
-        return self._stored(body)
+        return self._stored(version)
 
     def _admit_condition(self) -> None:
         if self.headers.get("If-None-Match") != "*" or not self.simulator.knows_conditions:
@@ -232,16 +229,16 @@ class _Handler(BaseHTTPRequestHandler):
         if versions and versions[-1].body is not None:
             raise Refusal(412, "PreconditionFailed")
 
-    def _stored(self, body: bytes, *, parts: int = 0) -> None:
-        version = self.simulator.bucket.add(self.key, body, now=self.simulator.now())
+    def _stored(self, version: LockVersion) -> None:
+        self.simulator.bucket.add(self.key, version)
         held = self.headers.get("x-amz-object-lock-legal-hold") == "ON"
         version.is_held = held and self.fault is not Fault.NO_LOCK
-        version.encryption, version.parts = self.headers.get("x-amz-server-side-encryption"), parts
+        version.encryption = self.headers.get("x-amz-server-side-encryption")
         if self.fault is Fault.NO_VERSIONS:
             version.version_id = "null"
         named = None if self.fault is Fault.NO_VERSIONS else version.version_id
         answer = f"<CompleteMultipartUploadResult><ETag>{version.etag}</ETag></CompleteMultipartUploadResult>"
-        self._done(body=answer if parts else "", ETag=version.etag, **_shown(version, named))
+        self._done(body=answer if version.parts else "", ETag=version.etag, **_shown(version, named))
 
     def _head(self) -> None:
         version = self._found()
@@ -334,7 +331,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete(self) -> None:
         parts = self.simulator.bucket.uploads.pop(self.query["uploadId"])
-        self._stored(b"".join(parts[number] for number in sorted(parts)), parts=len(parts))
+        body = b"".join(parts[number] for number in sorted(parts))
+        self._stored(LockVersion("", body, self.simulator.now(), parts=len(parts)))
 
     def _abort(self) -> None:
         del self.simulator.bucket.uploads[self.query["uploadId"]]
