@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from compliance.number_lists import neutralise
@@ -83,16 +83,19 @@ def _rows(wanted: ListImport) -> Iterator[ListedFile]:
 
 def _taken(wanted: ListImport) -> Iterator[_Refusal | bool]:
     """Yield what became of each row as it is done: a refusal, or whether it was new. A fault of a worker ends all."""
+    # Each tells by itself that it is done: to wait for a set of them is to ask all of them, for each file anew.
+    done: SimpleQueue[Future[_Refusal | bool]] = SimpleQueue()
     with ThreadPoolExecutor(wanted.workers, "import") as pool:
-        running: set[Future[_Refusal | bool]] = set()
+        running = 0
         try:
             for row in _rows(wanted):
-                running.add(pool.submit(partial(_take, wanted, row)))
-                if len(running) >= wanted.workers * _WAITING_PER_WORKER:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from (one.result() for one in done)
-            for one in running:
-                yield one.result()
+                pool.submit(_take, wanted, row).add_done_callback(done.put)
+                running += 1
+                if running >= wanted.workers * _WAITING_PER_WORKER:
+                    yield done.get().result()
+                    running -= 1
+            for _ in range(running):
+                yield done.get().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
