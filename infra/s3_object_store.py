@@ -214,10 +214,11 @@ class S3ObjectStore:
         return found if self._hashed(key, found.version_id) == content.sha256 else None
 
     def _puts_only_new(self) -> bool:
-        """Whether the store puts only what is not there, if asked to. While one thread tries it, others look first."""
-        if self._is_careful is None and self._trying.acquire(blocking=False):
+        """Whether the store puts only what is not there, if asked to. One thread tries it, others wait no longer."""
+        if self._is_careful is None and self._trying.acquire(timeout=self._timeout_s):
             try:
-                self._is_careful = self._connection.ask(lambda client: puts_only_new(client, self._place))
+                if self._is_careful is None:
+                    self._is_careful = self._connection.ask(lambda client: puts_only_new(client, self._place))
             finally:
                 self._trying.release()
         return self._is_careful is True

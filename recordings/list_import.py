@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from compliance.number_lists import neutralise
+from infra.clock import seconds_running
 from recordings.file_intake import FileIntake, FileRefusedError, take_file
 from recordings.file_lists import ListedFile, read_file_list
 from recordings.metadata import Fault, read_cells
@@ -36,12 +37,13 @@ class ListImport:
 
 @dataclass(slots=True)
 class Totals:
-    """stored + known + refused = rows."""
+    """stored + known + refused = rows. `seconds` is how long they took, the start of the program not counted."""
 
     rows: int = 0
     stored: int = 0
     known: int = 0
     refused: int = 0
+    seconds: float = 0
 
 
 class _Refusal(NamedTuple):
@@ -57,6 +59,7 @@ def run_list_import(wanted: ListImport, *, show: Show) -> Totals:
         UnreadableFileListError: the list cannot be read; rows before the fault are imported.
         ObjectStoreError: the store cannot keep more now; import again later.
     """
+    began = seconds_running()
     total = sum(1 for _ in _rows(wanted))
     totals = Totals()
     with wanted.refused.open("w", encoding="utf-8-sig", newline="") as file:
@@ -72,6 +75,7 @@ def run_list_import(wanted: ListImport, *, show: Show) -> Totals:
             else:
                 totals.known += 1
             show(totals.rows, total)
+    totals.seconds = seconds_running() - began
     return totals
 
 

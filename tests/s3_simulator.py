@@ -24,6 +24,7 @@ class Fault(StrEnum):
     FAILS_AFTERWARDS = "done, and then 500"
     HANGS_UP_AFTERWARDS = "done, and then no answer"
     HANGS = "no answer"
+    HANGS_AFTERWARDS = "done, and then silence"
     FORBIDDEN = "403"
     FORGETS = "200, and nothing stored"
     CUT = "cut off in mid-body"
@@ -53,10 +54,14 @@ class Simulator:
     bucket: LockBucket = field(default_factory=LockBucket)
     fault: Fault = Fault.NONE
     operations: frozenset[str] = frozenset()
+    spared: str = ""
+    """No key with this in it is concerned, if it is not empty."""
     left: int = 0
     asked: list[str] = field(default_factory=list)
     lock: RLock = field(default_factory=RLock)
     over: Event = field(default_factory=Event)
+    stalled: Event = field(default_factory=Event)
+    """Somebody waits for an answer that does not come."""
     knows_conditions: bool = True
     ahead: timedelta = timedelta()
     """How far the clock by which locks end is ahead of this machine's; requests are dated by the latter."""
@@ -68,9 +73,10 @@ class Simulator:
         """Have `fault` in these operations, all if none is named, so many times."""
         self.fault, self.operations, self.left = fault, frozenset(operations), times
 
-    def fault_in(self, operation: str) -> Fault:
+    def fault_in(self, operation: str, key: str) -> Fault:
         with self.lock:
-            if self.left == 0 or (self.operations and operation not in self.operations):
+            is_spared = bool(self.spared) and self.spared in key
+            if self.left == 0 or is_spared or (self.operations and operation not in self.operations):
                 return Fault.NONE
             self.left -= 1
             return self.fault
@@ -150,13 +156,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.query, self.key = self._query(), unquote(urlsplit(self.path).path).removeprefix("/evidence").lstrip("/")
         self.body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         simulator.asked.append(operation)
-        self.fault = simulator.fault_in(operation)
+        self.fault = simulator.fault_in(operation, self.key)
         try:
             self._admit()
             with simulator.lock:
                 getattr(self, f"_{operation.replace('-', '_')}")()
         except Refusal as refusal:
             self._refuse(refusal.status, refusal.code)
+        except _SilenceError:
+            simulator.stalled.set()
+            simulator.over.wait()
+            self.close_connection = True
         except _NoAnswerError:
             self.close_connection = True
 
@@ -168,8 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is Fault.FORBIDDEN:
             raise Refusal(403, "AccessDenied")
         if self.fault is Fault.HANGS:
-            self.simulator.over.wait()
-            raise _NoAnswerError
+            raise _SilenceError
         if self.fault is not Fault.ANYBODY and not is_signed(self.command, self.path, self.headers):
             raise Refusal(403, "SignatureDoesNotMatch")
 
@@ -179,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(500, "InternalError")
         if self.fault is Fault.HANGS_UP_AFTERWARDS:
             raise _NoAnswerError
+        if self.fault is Fault.HANGS_AFTERWARDS:
+            raise _SilenceError
         self._send(status, body.encode(), **headers)
 
     def _versioning(self) -> None:
@@ -358,6 +369,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _NoAnswerError(Exception):
     """The connection is to be closed without a word."""
+
+
+class _SilenceError(Exception):
+    """The connection is to stay open without a word."""
 
 
 def _shown(version: LockVersion, named: str | None) -> dict[str, str | None]:
