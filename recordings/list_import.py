@@ -24,7 +24,7 @@ Show = Callable[[int, int | None], None]
 class ListImport:
     """What is to be imported: the files that `listed` names below `directory`, of these only `only` if it is given.
 
-    Refused rows go to `refused` with their reasons.
+    Refused rows go to `refused` with their reasons. `directory` and `only` are without links.
     """
 
     intake: FileIntake
@@ -118,6 +118,6 @@ def _take(wanted: ListImport, row: ListedFile) -> _Refusal | bool:
 def _below(directory: Path, file: str) -> Path:
     """Return where a listed file lies; a list does not reach out of its directory."""
     path = directory if "\0" in file else (directory / file).resolve()
-    if path == directory or not path.is_relative_to(directory.resolve()):
+    if path == directory or not path.is_relative_to(directory):
         raise FileRefusedError("outside", [Fault("file", "lies outside the directory that is imported")])
     return path
