@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 PIECE_BYTES = 1024 * 1024
+SMALL_BYTES = 4 * PIECE_BYTES
+"""A file of so many bytes may lie in memory as a whole: minutes of a call, for each of those that put at once."""
 
 _LONGEST_KEY = 800
 _SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,150}", re.ASCII)
@@ -157,7 +159,27 @@ def check_content(content: Content) -> None:
     with content.path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").digest()
     if (content.path.stat().st_size, found) != (content.size_bytes, content.sha256):
-        raise ValueError("the file to be kept has other bytes than was said, or was changed while it was read")
+        raise _other_bytes()
+
+
+def _other_bytes() -> ValueError:
+    return ValueError("the file to be kept has other bytes than was said, or was changed while it was read")
+
+
+def read_if_small(content: Content, *, most_bytes: int) -> bytes | None:
+    """Return the bytes of a file that is not larger than `most_bytes`, else None; they are checked either way.
+
+    Raises:
+        ValueError: the file does not have the length and the bytes that were said.
+    """
+    if content.size_bytes > most_bytes:
+        check_content(content)
+        return None
+    with content.path.open("rb") as file:
+        found = file.read(content.size_bytes + 1)
+    if len(found) != content.size_bytes or hashlib.sha256(found).digest() != content.sha256:
+        raise _other_bytes()
+    return found
 
 
 def check_span(start: int, end: int | None) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias, TypedDict
+from typing import Any, Protocol, TypeAlias, TypedDict, cast
 
 import boto3
 from botocore import UNSIGNED
@@ -70,6 +70,10 @@ class S3AwayError(S3Error):
 
 class NoSuchObjectError(S3Error, LookupError):
     """The bucket is there and answers, and has no object, or no version of one, of this name."""
+
+
+class KeyTakenError(S3Error):
+    """What was to be put only where nothing is was not put: there is something, or somebody is putting it now."""
 
 
 class Caller(Enum):
@@ -173,6 +177,14 @@ def make_client(place: S3Place, *, timeout_s: float, attempts: int = _ATTEMPTS, 
     Raises:
         S3Error: profile or configuration of boto3 cannot be used.
     """
+    client, _ = open_client(place, timeout_s=timeout_s, attempts=attempts, caller=caller)
+    return cast("S3Client", client)
+
+
+def open_client(
+    place: S3Place, *, timeout_s: float, attempts: int, caller: Caller = Caller.WE
+) -> tuple[Any, boto3.session.Session]:
+    """Return the same as boto3 gives it, with its session."""
     config = Config(
         connect_timeout=timeout_s,
         read_timeout=timeout_s,
@@ -188,12 +200,12 @@ def make_client(place: S3Place, *, timeout_s: float, attempts: int = _ATTEMPTS, 
     try:
         session = boto3.session.Session()
         credentials = _forged(session) if caller is Caller.FORGER else {}
-        client: S3Client = session.client(
+        client = session.client(
             "s3", endpoint_url=place.endpoint, region_name=place.region, config=config, **credentials
         )
     except (BotoCoreError, OSError, ValueError) as error:
         raise S3Error(f"boto3 cannot use its configuration ({type(error).__name__}); {_CREDENTIALS}") from error
-    return client
+    return client, session
 
 
 def _forged(session: boto3.session.Session) -> dict[str, str]:
@@ -213,6 +225,7 @@ def faults_told() -> Iterator[None]:
 
     Raises:
         NoSuchObjectError: the store says that it has no such object.
+        KeyTakenError: it has one, and was asked to put it only if not.
         S3AwayError: it failed, broke off, or did not answer.
         S3Error: anything else.
     """
@@ -240,6 +253,8 @@ def _refusal(error: ClientError) -> S3Error:
     code = said if _CODE.fullmatch(said) else "no code"
     if status >= _FIRST_SERVER_FAULT and status != HTTPStatus.NOT_IMPLEMENTED:
         return S3AwayError(f"it fails ({status} {code}); see its own log", status=status)
+    if error.operation_name == "PutObject" and status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
+        return KeyTakenError(f"there is such an object already ({status} {code})", status=status)
     if error.operation_name == "HeadObject" and status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
         return NoSuchObjectError("there is no such object, or no such bucket: a HEAD has no words", status=status)
     if code == str(status):  # boto3's own, where the body is no answer of a store

@@ -5,7 +5,16 @@ from threading import Lock
 from typing import TypeVar
 
 from infra.clock import seconds_running
-from infra.s3_client import NoSuchObjectError, S3AwayError, S3Client, S3Error, ShownObject, faults_told, make_client
+from infra.s3_client import (
+    KeyTakenError,
+    NoSuchObjectError,
+    S3AwayError,
+    S3Client,
+    S3Error,
+    ShownObject,
+    faults_told,
+)
+from infra.s3_direct import make_direct_client
 from infra.s3_place import S3Place
 
 T = TypeVar("T")
@@ -43,7 +52,7 @@ class S3Connection:
         try:
             with faults_told():
                 return question(client)
-        except NoSuchObjectError:
+        except (NoSuchObjectError, KeyTakenError):
             raise
         except S3Error:
             self._forget(client)
@@ -86,7 +95,7 @@ class S3Connection:
     def _connected(self) -> S3Client:
         with self._connecting:
             if self._client is None:
-                self._client = make_client(self._place, timeout_s=self._timeout_s, attempts=1)
+                self._client = make_direct_client(self._place, timeout_s=self._timeout_s)
             return self._client
 
     def _forget(self, client: S3Client) -> None:

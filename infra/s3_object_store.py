@@ -7,15 +7,17 @@ credentials pass by, counts as no lock. Reads are by version: a marker over a ke
 import hashlib
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from threading import Lock
 
 from infra.clock import Clock, seconds_running
 from infra.object_store import (
     PIECE_BYTES,
+    SMALL_BYTES,
     Content,
     NoSuchVersionError,
     ObjectStoreError,
@@ -24,15 +26,16 @@ from infra.object_store import (
     StoredVersion,
     UntrueStoreError,
     VersionLockedError,
-    check_content,
     check_key,
     check_lock,
     check_span,
     lock_end,
+    read_if_small,
 )
 from infra.s3_client import (
     BodyStream,
     GotObject,
+    KeyTakenError,
     ListedVersions,
     NoSuchObjectError,
     S3AwayError,
@@ -40,10 +43,11 @@ from infra.s3_client import (
     ShownObject,
     faults_told,
 )
+from infra.s3_condition import ONLY_NEW, puts_only_new
 from infra.s3_connection import S3Connection
 from infra.s3_place import S3Place
 from infra.s3_probe import probe_bucket
-from infra.s3_upload import LARGEST_PUT_BYTES, upload
+from infra.s3_upload import LARGEST_PUT_BYTES, Sent, upload
 
 TIMEOUT_S = 20.0
 _PIECE_TIMEOUTS = 3
@@ -75,6 +79,8 @@ class S3ObjectStore:
         self._largest_put_bytes = largest_put_bytes
         self._encrypts = True
         self._is_worm = False
+        self._is_careful: bool | None = None
+        self._trying = Lock()
 
     @property
     def name(self) -> str:
@@ -85,17 +91,19 @@ class S3ObjectStore:
         return self._is_worm
 
     def put(self, key: str, content: Content, *, is_held: bool) -> StoredObject:
-        check_content(content)
+        sent = Sent(content, read_if_small(content, most_bytes=min(SMALL_BYTES, self._largest_put_bytes)))
         with self._told(key, "written"):
-            if (found := self._same(key, content, is_held=is_held)) is not None:
+            # What is large is not sent before it is known to be wanted.
+            condition = ONLY_NEW if sent.body is not None and self._puts_only_new() else {}
+            if not condition and (found := self._same(key, content, is_held=is_held)) is not None:
                 return found
             try:
-                version_id = self._upload(key, content, is_held=is_held)
-            except S3AwayError:
+                version_id = self._upload(key, sent, condition, is_held=is_held)
+            except (KeyTakenError, S3AwayError):
                 # It may have been taken all the same, and a second version would be locked as well, for years.
                 if (found := self._same(key, content, is_held=is_held)) is not None:
                     return found
-                version_id = self._upload(key, content, is_held=is_held)
+                version_id = self._upload(key, sent, {}, is_held=is_held)
             return self._as_put(key, version_id, content, is_held=is_held)
 
     def head(self, key: str, version_id: str) -> StoredObject:
@@ -205,11 +213,21 @@ class S3ObjectStore:
             return None
         return found if self._hashed(key, found.version_id) == content.sha256 else None
 
-    def _upload(self, key: str, content: Content, *, is_held: bool) -> str:
-        headers = {"ChecksumAlgorithm": "SHA256", "ContentType": "application/octet-stream"}
+    def _puts_only_new(self) -> bool:
+        """Whether the store puts only what is not there, if asked to. One thread tries it, others wait no longer."""
+        if self._is_careful is None and self._trying.acquire(timeout=self._timeout_s):
+            try:
+                if self._is_careful is None:
+                    self._is_careful = self._connection.ask(lambda client: puts_only_new(client, self._place))
+            finally:
+                self._trying.release()
+        return self._is_careful is True
+
+    def _upload(self, key: str, sent: Sent, condition: Mapping[str, str], *, is_held: bool) -> str:
+        headers = {"ChecksumAlgorithm": "SHA256", "ContentType": "application/octet-stream", **condition}
         if is_held:  # a bucket without Object Lock refuses the header, which must not be missed where it is needed
             headers["ObjectLockLegalHoldStatus"] = "ON"
-        send = partial(self._send, key, content)
+        send = partial(self._send, key, sent)
         if not self._encrypts:
             return send(headers)
         try:
@@ -221,10 +239,10 @@ class S3ObjectStore:
             self._encrypts = False
             return version_id
 
-    def _send(self, key: str, content: Content, headers: dict[str, str]) -> str:
+    def _send(self, key: str, sent: Sent, headers: dict[str, str]) -> str:
         return self._connection.ask_once(
             lambda client: upload(
-                client, self._where(key), content, headers=headers, largest_put_bytes=self._largest_put_bytes
+                client, self._where(key), sent, headers=headers, largest_put_bytes=self._largest_put_bytes
             )
         )
 

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from infra.object_store import ProbeRow, lock_end
 from infra.s3_client import Caller, S3AwayError, S3Client, S3Error, ShownObject, faults_told, make_client
+from infra.s3_condition import puts_only_new
 from infra.s3_place import S3Place
 
 _KEY = "probe/lock"
@@ -247,6 +248,11 @@ def _encryption(trial: _Trial) -> _Found:
     return said == "AES256", said
 
 
+def _only_new(trial: _Trial) -> _Found:
+    is_ok = puts_only_new(trial.client, trial.place)
+    return is_ok, "refused" if is_ok else "accepted: each put is preceded by a question"
+
+
 def _anonymous(trial: _Trial) -> _Found:
     return _read_as(trial, Caller.NOBODY)
 
@@ -282,4 +288,5 @@ _ROWS: Sequence[tuple[str, str, bool, Callable[[_Trial], _Found]]] = (
     ("put with a wrong SHA-256", "refused", False, _wrong_checksum),
     ("put with a wrong MD5", "refused", False, _wrong_md5),
     ("encryption at rest", "AES256", False, _encryption),
+    ("put only what is not there", "refused", False, _only_new),
 )

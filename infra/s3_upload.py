@@ -3,6 +3,7 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from infra.object_store import Content, UntrueStoreError
@@ -14,24 +15,35 @@ LARGEST_PUT_BYTES = 5 * 1024**3
 _PART_BYTES = 64 * 1024**2
 
 
-def upload(
-    client: S3Client, where: dict[str, str], content: Content, *, headers: dict[str, str], largest_put_bytes: int
-) -> str:
-    """Send `content` to `where`, Bucket and Key, with `headers` in boto3's words; return the id of the version.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is sent, and its bytes if they lie in memory."""
 
-    Bodies are streamed from the file in one request, or else in parts, of which each lies in memory by itself.
+    content: Content
+    body: bytes | None
+
+
+def upload(
+    client: S3Client, where: dict[str, str], sent: Sent, *, headers: dict[str, str], largest_put_bytes: int
+) -> str:
+    """Send to `where`, Bucket and Key, with `headers` in boto3's words; return the id of the version.
+
+    What is not in memory is streamed from the file in one request, or else in parts, of which each lies in memory by
+    itself.
 
     Raises:
         UntrueStoreError: it took them and named no version.
     """
-    if content.size_bytes > largest_put_bytes:
-        answer: Told = _upload_in_parts(client, where, content, headers)
+    content = sent.content
+    whole = {"ContentLength": content.size_bytes, "ChecksumSHA256": b64encode(content.sha256).decode()}
+    if sent.body is not None:
+        # A body from memory goes out with its headers, without the question (100-continue) that a file is preceded by.
+        answer: Told = client.put_object(**where, **headers, **whole, Body=sent.body)
+    elif content.size_bytes > largest_put_bytes:
+        answer = _upload_in_parts(client, where, content, headers)
     else:
-        checksum = b64encode(content.sha256).decode()
         with content.path.open("rb") as body:
-            answer = client.put_object(
-                **where, **headers, Body=body, ContentLength=content.size_bytes, ChecksumSHA256=checksum
-            )
+            answer = client.put_object(**where, **headers, **whole, Body=body)
     version_id = str(answer.get("VersionId", "null"))
     if version_id == "null":
         raise UntrueStoreError(

@@ -17,7 +17,7 @@ from recordings.places import Places
 from recordings.playable import write_playable
 from recordings.registration import Arrival, Prepared, Registered, may_be_known, register_known
 from recordings.registration_queue import RegistrationQueue, registered_alone
-from recordings.staging import StagedFile, staging_path, sync_staged
+from recordings.staging import StagedFile, staged_at, staging_path
 
 
 def take_in(engine: Engine, places: Places, arrival: Arrival, *, clock: Clock) -> Registered:
@@ -96,7 +96,7 @@ def _put_playable(places: Places, staged: StagedFile, key: str, raw: RawFormat |
     derived = staging_path(places.staging)
     try:
         write_playable(staged.path, derived, declared=raw)
-        copy = sync_staged(derived)
+        copy = staged_at(derived)
         return places.first.put(playable_key(key), copy.content(), is_held=False)
     finally:
         derived.unlink(missing_ok=True)

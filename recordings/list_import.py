@@ -2,13 +2,14 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from compliance.number_lists import neutralise
+from infra.clock import seconds_running
 from recordings.file_intake import FileIntake, FileRefusedError, take_file
 from recordings.file_lists import ListedFile, read_file_list
 from recordings.metadata import Fault, read_cells
@@ -23,7 +24,7 @@ Show = Callable[[int, int | None], None]
 class ListImport:
     """What is to be imported: the files that `listed` names below `directory`, of these only `only` if it is given.
 
-    Refused rows go to `refused` with their reasons.
+    Refused rows go to `refused` with their reasons. `directory` and `only` are without links.
     """
 
     intake: FileIntake
@@ -36,12 +37,13 @@ class ListImport:
 
 @dataclass(slots=True)
 class Totals:
-    """stored + known + refused = rows."""
+    """stored + known + refused = rows. `seconds` is how long they took, the start of the program not counted."""
 
     rows: int = 0
     stored: int = 0
     known: int = 0
     refused: int = 0
+    seconds: float = 0
 
 
 class _Refusal(NamedTuple):
@@ -57,6 +59,7 @@ def run_list_import(wanted: ListImport, *, show: Show) -> Totals:
         UnreadableFileListError: the list cannot be read; rows before the fault are imported.
         ObjectStoreError: the store cannot keep more now; import again later.
     """
+    began = seconds_running()
     total = sum(1 for _ in _rows(wanted))
     totals = Totals()
     with wanted.refused.open("w", encoding="utf-8-sig", newline="") as file:
@@ -72,6 +75,7 @@ def run_list_import(wanted: ListImport, *, show: Show) -> Totals:
             else:
                 totals.known += 1
             show(totals.rows, total)
+    totals.seconds = seconds_running() - began
     return totals
 
 
@@ -83,16 +87,19 @@ def _rows(wanted: ListImport) -> Iterator[ListedFile]:
 
 def _taken(wanted: ListImport) -> Iterator[_Refusal | bool]:
     """Yield what became of each row as it is done: a refusal, or whether it was new. A fault of a worker ends all."""
+    # Each tells by itself that it is done: to wait for a set of them is to ask all of them, for each file anew.
+    done: SimpleQueue[Future[_Refusal | bool]] = SimpleQueue()
     with ThreadPoolExecutor(wanted.workers, "import") as pool:
-        running: set[Future[_Refusal | bool]] = set()
+        running = 0
         try:
             for row in _rows(wanted):
-                running.add(pool.submit(partial(_take, wanted, row)))
-                if len(running) >= wanted.workers * _WAITING_PER_WORKER:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from (one.result() for one in done)
-            for one in running:
-                yield one.result()
+                pool.submit(_take, wanted, row).add_done_callback(done.put)
+                running += 1
+                if running >= wanted.workers * _WAITING_PER_WORKER:
+                    yield done.get().result()
+                    running -= 1
+            for _ in range(running):
+                yield done.get().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -111,6 +118,6 @@ def _take(wanted: ListImport, row: ListedFile) -> _Refusal | bool:
 def _below(directory: Path, file: str) -> Path:
     """Return where a listed file lies; a list does not reach out of its directory."""
     path = directory if "\0" in file else (directory / file).resolve()
-    if path == directory or not path.is_relative_to(directory.resolve()):
+    if path == directory or not path.is_relative_to(directory):
         raise FileRefusedError("outside", [Fault("file", "lies outside the directory that is imported")])
     return path

@@ -1,6 +1,7 @@
-"""Files on their way into the archive: copied, hashed and on disk before anything is done with them.
+"""Files on their way into the archive: copied and hashed before anything is done with them.
 
-Owns the staging directory. What a broken attempt leaves there is nobody's and is removed after a day.
+Owns the staging directory. What a broken attempt leaves there is nobody's and is removed after a day. Nothing here
+waits for the disk: nothing is acknowledged because it lies here, and what is put into a store is hashed again then.
 """
 
 import errno
@@ -54,7 +55,7 @@ def staging_path(directory: Path) -> Path:
 
 
 def stage_file(source: Path, directory: Path, *, follow_links: bool = False) -> StagedFile:
-    """Copy `source` below `directory`, hashed on the way and synced.
+    """Copy `source` below `directory`, hashed on the way.
 
     Raises:
         NoRegularFileError: `source` is no regular file, or a link and `follow_links` is False.
@@ -89,11 +90,10 @@ def source_faults() -> Iterator[None]:
         raise UnreadableSourceError(error.strerror or type(error).__name__) from error
 
 
-def sync_staged(path: Path) -> StagedFile:
-    """Return a file that was written below the staging directory, hashed and synced."""
+def staged_at(path: Path) -> StagedFile:
+    """Return a file that was written below the staging directory, hashed."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
-        os.fsync(file.fileno())
         return StagedFile(path, file.tell(), digest)
 
 
@@ -133,8 +133,6 @@ def _copy(reading: BinaryIO, writing: BinaryIO) -> tuple[int, bytes]:
         digest.update(piece)
         writing.write(piece)
         size_bytes += len(piece)
-    writing.flush()
-    os.fsync(writing.fileno())
     return size_bytes, digest.digest()
 
 

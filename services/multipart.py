@@ -4,7 +4,6 @@ Nothing of the file is held in memory. Owns how a body is read and its limits, n
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -148,7 +147,7 @@ def too_large(limit_bytes: int) -> UploadTooLargeError:
 async def receive_file(request: Request, path: Path) -> ReceivedFile:
     """Write the file of a multipart request to `path`, which must be new, and return what came.
 
-    Its bytes are on disk then, its name in the directory is the caller's to sync, or to remove if this raises.
+    Whether its bytes and its name must be on disk is the caller's to know and to see to; if this raises, to remove it.
 
     Raises:
         UploadTooLargeError: the file is larger than UPLOAD_LIMIT_BYTES.
@@ -157,9 +156,7 @@ async def receive_file(request: Request, path: Path) -> ReceivedFile:
     boundary = _boundary(request)
     _check_declared_length(request)
     with path.open("xb") as target:
-        received = await _store(request, target, boundary)
-        await to_thread.run_sync(_sync, target)
-    return received
+        return await _store(request, target, boundary)
 
 
 def _boundary(request: Request) -> bytes:
@@ -205,8 +202,3 @@ async def _store(request: Request, target: BinaryIO, boundary: bytes) -> Receive
         raise input_error(FILE_FIELD, "the body needs a part named 'file', and must be whole")
     await to_thread.run_sync(write, bytes(receiver.pending))
     return ReceivedFile(receiver.size_bytes, digest.digest(), receiver.fields)
-
-
-def _sync(target: BinaryIO) -> None:
-    target.flush()
-    os.fsync(target.fileno())

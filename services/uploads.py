@@ -80,7 +80,7 @@ async def receive_upload(request: Request, job_id: UUID) -> Upload:
     await to_thread.run_sync(_make_directory, directory)
     try:
         received = await receive_file(request, directory / INPUT_NAME)
-        await to_thread.run_sync(_sync_directory, directory)
+        await to_thread.run_sync(_sync, directory)
     except BaseException:
         await to_thread.run_sync(shutil.rmtree, directory, True)  # noqa: FBT003 - ignore_errors
         raise
@@ -139,6 +139,6 @@ def _make_directory(directory: Path) -> None:
     directory.mkdir(mode=0o700)
 
 
-def _sync_directory(directory: Path) -> None:
-    for one in (directory, directory.parent):
+def _sync(directory: Path) -> None:
+    for one in (directory / INPUT_NAME, directory, directory.parent):
         sync_path(one)

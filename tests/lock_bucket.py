@@ -24,15 +24,30 @@ class LockVersion:
     until: datetime | None = None
     encryption: str | None = None
     parts: int = 0
+    hashed: bytes | None = None
+    """The body of which the digests are known: a store hashes what it is given once, not whenever it is asked."""
+    digests: tuple[bytes, bytes] = (b"", b"")
 
     @property
     def checksum(self) -> str:
-        return b64encode(hashlib.sha256(self.body or b"").digest()).decode()
+        return b64encode(self._hashed()[0]).decode()
+
+    @property
+    def content_md5(self) -> str:
+        return b64encode(self._hashed()[1]).decode()
 
     @property
     def etag(self) -> str:
-        digest = hashlib.md5(self.body or b"", usedforsecurity=False).hexdigest()
+        digest = self._hashed()[1].hex()
         return f'"{digest}-{self.parts}"' if self.parts else f'"{digest}"'
+
+    def _hashed(self) -> tuple[bytes, bytes]:
+        """Return SHA-256 and MD5 of the body."""
+        body = self.body or b""
+        if self.hashed is not body:
+            self.hashed = body
+            self.digests = hashlib.sha256(body).digest(), hashlib.md5(body, usedforsecurity=False).digest()
+        return self.digests
 
 
 @dataclass(slots=True)
@@ -43,9 +58,10 @@ class LockBucket:
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     made: int = 0
 
-    def add(self, key: str, body: bytes | None, *, now: datetime) -> LockVersion:
+    def add(self, key: str, version: LockVersion) -> LockVersion:
+        """Put a version over those that are there, and name it."""
         self.made += 1
-        version = LockVersion(f"v{self.made:06}", body, now)
+        version.version_id = f"v{self.made:06}"
         self.keys.setdefault(key, []).append(version)
         return version
 
@@ -74,7 +90,7 @@ class LockBucket:
 
     def delete(self, key: str, version_id: str | None, *, now: datetime) -> None:
         if version_id is None:
-            self.add(key, None, now=now)
+            self.add(key, LockVersion("", None, now))
             return
         for version in [one for one in self.keys.get(key, []) if one.version_id == version_id]:
             if version.is_held or (version.until is not None and version.until > now):

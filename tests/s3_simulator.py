@@ -1,8 +1,6 @@
 """A store over HTTP that speaks S3 with Object Lock, and does in one thing what a test says."""
 
-import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ class Fault(StrEnum):
     FAILS_AFTERWARDS = "done, and then 500"
     HANGS_UP_AFTERWARDS = "done, and then no answer"
     HANGS = "no answer"
+    HANGS_AFTERWARDS = "done, and then silence"
     FORBIDDEN = "403"
     FORGETS = "200, and nothing stored"
     CUT = "cut off in mid-body"
@@ -43,6 +42,8 @@ class Fault(StrEnum):
     KEEPS = "204, and nothing deleted"
     SKEWED = "another time"
     ANYBODY = "no signature needed"
+    ELSEWHERE = "307"
+    CONFLICT = "409 where a condition was asked"
 
 
 @dataclass(slots=True)
@@ -53,10 +54,15 @@ class Simulator:
     bucket: LockBucket = field(default_factory=LockBucket)
     fault: Fault = Fault.NONE
     operations: frozenset[str] = frozenset()
+    spared: str = ""
+    """No key with this in it is concerned, if it is not empty."""
     left: int = 0
     asked: list[str] = field(default_factory=list)
     lock: RLock = field(default_factory=RLock)
     over: Event = field(default_factory=Event)
+    stalled: Event = field(default_factory=Event)
+    """Somebody waits for an answer that does not come."""
+    knows_conditions: bool = True
     ahead: timedelta = timedelta()
     """How far the clock by which locks end is ahead of this machine's; requests are dated by the latter."""
 
@@ -67,9 +73,10 @@ class Simulator:
         """Have `fault` in these operations, all if none is named, so many times."""
         self.fault, self.operations, self.left = fault, frozenset(operations), times
 
-    def fault_in(self, operation: str) -> Fault:
+    def fault_in(self, operation: str, key: str) -> Fault:
         with self.lock:
-            if self.left == 0 or (self.operations and operation not in self.operations):
+            is_spared = bool(self.spared) and self.spared in key
+            if self.left == 0 or is_spared or (self.operations and operation not in self.operations):
                 return Fault.NONE
             self.left -= 1
             return self.fault
@@ -149,24 +156,29 @@ class _Handler(BaseHTTPRequestHandler):
         self.query, self.key = self._query(), unquote(urlsplit(self.path).path).removeprefix("/evidence").lstrip("/")
         self.body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         simulator.asked.append(operation)
-        self.fault = simulator.fault_in(operation)
+        self.fault = simulator.fault_in(operation, self.key)
         try:
             self._admit()
             with simulator.lock:
                 getattr(self, f"_{operation.replace('-', '_')}")()
         except Refusal as refusal:
             self._refuse(refusal.status, refusal.code)
+        except _SilenceError:
+            simulator.stalled.set()
+            simulator.over.wait()
+            self.close_connection = True
         except _NoAnswerError:
             self.close_connection = True
 
     def _admit(self) -> None:
         if self.fault is Fault.FAILS:
             raise Refusal(500, "InternalError")
+        if self.fault is Fault.ELSEWHERE:
+            raise Refusal(307, "TemporaryRedirect")
         if self.fault is Fault.FORBIDDEN:
             raise Refusal(403, "AccessDenied")
         if self.fault is Fault.HANGS:
-            self.simulator.over.wait()
-            raise _NoAnswerError
+            raise _SilenceError
         if self.fault is not Fault.ANYBODY and not is_signed(self.command, self.path, self.headers):
             raise Refusal(403, "SignatureDoesNotMatch")
 
@@ -176,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(500, "InternalError")
         if self.fault is Fault.HANGS_UP_AFTERWARDS:
             raise _NoAnswerError
+        if self.fault is Fault.HANGS_AFTERWARDS:
+            raise _SilenceError
         self._send(status, body.encode(), **headers)
 
     def _versioning(self) -> None:
@@ -206,6 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, f"<ListVersionsResult>{truncated}{text}</ListVersionsResult>".encode())
 
     def _put(self) -> None:
+        self._admit_condition()
         given = self.headers.get("x-amz-checksum-sha256")
         if self.fault is Fault.NO_ENCRYPTION and "x-amz-server-side-encryption" in self.headers:
             raise Refusal(400, "InvalidArgument")
@@ -215,21 +230,29 @@ class _Handler(BaseHTTPRequestHandler):
         version = LockVersion("", body, self.simulator.now())
         if self.fault is not Fault.OTHER_CHECKSUM and given not in {None, version.checksum}:
             raise Refusal(400, "BadDigest")
-        md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        if self.headers.get("Content-MD5", md5) != md5:
+        if self.headers.get("Content-MD5") not in {None, version.content_md5}:
             raise Refusal(400, "BadDigest")
-        return self._stored(body)
+        return self._stored(version)
 
-    def _stored(self, body: bytes, *, parts: int = 0) -> None:
-        version = self.simulator.bucket.add(self.key, body, now=self.simulator.now())
+    def _admit_condition(self) -> None:
+        if self.headers.get("If-None-Match") != "*" or not self.simulator.knows_conditions:
+            return
+        if self.fault is Fault.CONFLICT:
+            raise Refusal(409, "ConditionalRequestConflict")
+        versions = self.simulator.bucket.keys.get(self.key, [])
+        if versions and versions[-1].body is not None:
+            raise Refusal(412, "PreconditionFailed")
+
+    def _stored(self, version: LockVersion) -> None:
+        self.simulator.bucket.add(self.key, version)
         held = self.headers.get("x-amz-object-lock-legal-hold") == "ON"
         version.is_held = held and self.fault is not Fault.NO_LOCK
-        version.encryption, version.parts = self.headers.get("x-amz-server-side-encryption"), parts
+        version.encryption = self.headers.get("x-amz-server-side-encryption")
         if self.fault is Fault.NO_VERSIONS:
             version.version_id = "null"
         named = None if self.fault is Fault.NO_VERSIONS else version.version_id
         answer = f"<CompleteMultipartUploadResult><ETag>{version.etag}</ETag></CompleteMultipartUploadResult>"
-        self._done(body=answer if parts else "", ETag=version.etag, **_shown(version, named))
+        self._done(body=answer if version.parts else "", ETag=version.etag, **_shown(version, named))
 
     def _head(self) -> None:
         version = self._found()
@@ -322,7 +345,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete(self) -> None:
         parts = self.simulator.bucket.uploads.pop(self.query["uploadId"])
-        self._stored(b"".join(parts[number] for number in sorted(parts)), parts=len(parts))
+        body = b"".join(parts[number] for number in sorted(parts))
+        self._stored(LockVersion("", body, self.simulator.now(), parts=len(parts)))
 
     def _abort(self) -> None:
         del self.simulator.bucket.uploads[self.query["uploadId"]]
@@ -345,6 +369,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _NoAnswerError(Exception):
     """The connection is to be closed without a word."""
+
+
+class _SilenceError(Exception):
+    """The connection is to stay open without a word."""
 
 
 def _shown(version: LockVersion, named: str | None) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from compliance.list_rows import UnreadableListError
+from compliance.phone_numbers import normalise
 from infra.clock import clock_with_offset
 from infra.garbage import spare_the_collector
 from infra.object_store import ObjectStoreError
@@ -65,6 +66,7 @@ def import_files(
         "known": totals.known,
         "refused": totals.refused,
         "refused_file": str(target),
+        "seconds": round(totals.seconds, 3),
     }
     listed = f" -> {target}" if totals.refused else ""
     sentence = (
@@ -90,6 +92,7 @@ def _import(source: Path, listed: Path, refused: Path, workers: int, *, quiet: b
             only=source if is_file else None,
             workers=workers,
         )
+        normalise("13800138000")  # reads number ranges now, not in the first rows
         spare_the_collector()
         try:
             return run_list_import(wanted, show=advance)

@@ -1,4 +1,7 @@
-"""`telesales run`, `serve`, `worker`, `migrate`, `database-url`, `openapi`: the processes of the product."""
+"""`telesales run`, `serve`, `worker`, `migrate`, `database-url`, `openapi`: the processes of the product.
+
+The application takes a second to load. It is imported by the commands that need it: all others begin without.
+"""
 
 import json
 import signal
@@ -12,7 +15,6 @@ from datetime import datetime, timedelta
 from types import FrameType
 
 import typer
-import uvicorn
 from celery.platforms import SecurityWarning
 from sqlalchemy import Engine, text
 
@@ -30,7 +32,6 @@ from infra.settings import Settings, child_environment
 from infra.supervisor import Child
 from infra.supervisor import run as supervise
 from services import all_tables
-from services.app import adopt_policy, adopt_scorecard, create_app
 from services.attesting import AttesterSettingsError, read_attesters
 from services.cli.terminal import (
     BAD_USAGE,
@@ -43,10 +44,7 @@ from services.cli.terminal import (
     settings_or_exit,
     show,
 )
-from services.demo.load import is_loaded, load_demo
-from services.http_protocol import BoundedHeadProtocol
 from services.policy_file import PolicyFileError
-from services.worker import make_worker_app
 
 _ALL_TABLES = all_tables.REGISTERED
 _START_TAKES_AT_MOST = timedelta(minutes=10)
@@ -78,6 +76,11 @@ def database_url(*, as_json: JsonFlag = False) -> None:
 
 def serve() -> None:
     """Serve the API until stopped."""
+    import uvicorn  # noqa: PLC0415 - as the module says
+
+    from services.app import create_app  # noqa: PLC0415
+    from services.http_protocol import BoundedHeadProtocol  # noqa: PLC0415
+
     settings = settings_or_exit()
     configure_logs(settings.log_level)
     _check_stores(settings)
@@ -101,10 +104,18 @@ def serve() -> None:
 
 def _adopt_policy(engine: Engine, settings: Settings, clock: Clock) -> None:
     """Put the start's policy in force, or end this process naming every offence."""
+    from services.app import adopt_policy  # noqa: PLC0415 - as the module says
+
     try:
         adopt_policy(engine, settings, clock)
     except (PolicyError, PolicyFileError) as error:
         fail(policy_refusal(error))
+
+
+def _adopt_scorecard(engine: Engine, clock: Clock) -> None:
+    from services.app import adopt_scorecard  # noqa: PLC0415 - as the module says
+
+    adopt_scorecard(engine, clock)
 
 
 def policy_refusal(error: Exception) -> str:
@@ -117,6 +128,8 @@ def policy_refusal(error: Exception) -> str:
 
 def worker() -> None:
     """Run jobs and the periodic tasks until stopped."""
+    from services.worker import make_worker_app  # noqa: PLC0415 - as the module says
+
     settings = settings_or_exit()
     configure_logs(settings.log_level)
     _check_attesters(settings)
@@ -156,6 +169,8 @@ def _check_stores(settings: Settings) -> None:
 
 def openapi() -> None:
     """Print the OpenAPI document."""
+    from services.app import create_app  # noqa: PLC0415 - as the module says
+
     settings = settings_or_exit()
     document = create_app(settings, database_url="postgresql://unused").openapi()
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
@@ -213,7 +228,7 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         # The demo's rows are loaded by the owner, who alone may gather the statistics without which it takes long.
         engine = make_engine(url, application_name="telesales-run", clock_offset=earlier)
         _adopt_policy(engine, settings, clock_with_offset(earlier))
-        adopt_scorecard(engine, clock_with_offset(earlier))
+        _adopt_scorecard(engine, clock_with_offset(earlier))
         if settings.database_url is None:
             _load_demo(settings, engine, now=settings.demo_clock or utc_now())
     engine.dispose()
@@ -248,6 +263,8 @@ def _latest_instant(engine: Engine) -> datetime | None:
 
 
 def _load_demo(settings: Settings, engine: Engine, *, now: datetime) -> None:
+    from services.demo.load import is_loaded, load_demo  # noqa: PLC0415 - as the module says
+
     with engine.connect() as connection:
         loaded = is_loaded(connection)
     if loaded:

@@ -67,6 +67,7 @@ def test_all_files_are_taken_in(directory: Path, database: str, engine: Engine, 
 
     assert done.exit_code == 0, done.output
     assert answer(done) == {"rows": 2, "stored": 2, "known": 0, "refused": 0}
+    assert json.loads(done.stdout)["seconds"] > 0
     assert calls(engine) == ["call-2", "通话-1"]
 
 
