@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias, TypedDict, cast
+from typing import Any, Protocol, TypeAlias, TypedDict
 
 import boto3
 from botocore import UNSIGNED
@@ -177,14 +177,6 @@ def make_client(place: S3Place, *, timeout_s: float, attempts: int = _ATTEMPTS, 
     Raises:
         S3Error: profile or configuration of boto3 cannot be used.
     """
-    client, _ = open_client(place, timeout_s=timeout_s, attempts=attempts, caller=caller)
-    return cast("S3Client", client)
-
-
-def open_client(
-    place: S3Place, *, timeout_s: float, attempts: int, caller: Caller = Caller.WE
-) -> tuple[Any, boto3.session.Session]:
-    """Return the same as boto3 gives it, with its session."""
     config = Config(
         connect_timeout=timeout_s,
         read_timeout=timeout_s,
@@ -200,12 +192,12 @@ def open_client(
     try:
         session = boto3.session.Session()
         credentials = _forged(session) if caller is Caller.FORGER else {}
-        client = session.client(
+        client: S3Client = session.client(
             "s3", endpoint_url=place.endpoint, region_name=place.region, config=config, **credentials
         )
     except (BotoCoreError, OSError, ValueError) as error:
         raise S3Error(f"boto3 cannot use its configuration ({type(error).__name__}); {_CREDENTIALS}") from error
-    return client, session
+    return client
 
 
 def _forged(session: boto3.session.Session) -> dict[str, str]:

@@ -13,8 +13,8 @@ from infra.s3_client import (
     S3Error,
     ShownObject,
     faults_told,
+    make_client,
 )
-from infra.s3_direct import make_direct_client
 from infra.s3_place import S3Place
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class S3Connection:
     def _connected(self) -> S3Client:
         with self._connecting:
             if self._client is None:
-                self._client = make_direct_client(self._place, timeout_s=self._timeout_s)
+                self._client = make_client(self._place, timeout_s=self._timeout_s, attempts=1)
             return self._client
 
     def _forget(self, client: S3Client) -> None:

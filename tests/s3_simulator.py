@@ -42,7 +42,6 @@ class Fault(StrEnum):
     KEEPS = "204, and nothing deleted"
     SKEWED = "another time"
     ANYBODY = "no signature needed"
-    ELSEWHERE = "307"
     CONFLICT = "409 where a condition was asked"
 
 
@@ -173,8 +172,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _admit(self) -> None:
         if self.fault is Fault.FAILS:
             raise Refusal(500, "InternalError")
-        if self.fault is Fault.ELSEWHERE:
-            raise Refusal(307, "TemporaryRedirect")
         if self.fault is Fault.FORBIDDEN:
             raise Refusal(403, "AccessDenied")
         if self.fault is Fault.HANGS:
