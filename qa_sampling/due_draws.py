@@ -15,7 +15,14 @@ from qa_sampling.draw_rows import Stratum
 from qa_sampling.samples import DrawOrder
 
 DAYS_BACK = 31
-"""A day that was over longer ago is drawn when an officer asks for it: its sales can hardly be inspected in time."""
+"""A day that was over longer ago is drawn by itself only while some sale of it can still be inspected in time.
+
+So it is with sales of `within_1y` when nothing was drawn for weeks, and with sales that are dated back so far: nobody
+gets out of the draw by coming late.
+"""
+
+LONGEST_BACK = timedelta(days=800)
+"""No window is open for longer after the closing day: the longest are terms of a year, begun some time later."""
 
 DRAW_FROM = time(10)
 """In Shanghai, on the day after. Until then an officer may bring a public number."""
@@ -33,7 +40,12 @@ _UNDRAWN = text("""
                      WHERE s.closed_on = d.closed_on AND s.sales_mode = d.sales_mode AND s.centre_id = d.centre_id
                        AND s.inspection_class = d.inspection_class) AS stratum_newest_at
               FROM stratum_days d
-             WHERE d.closed_on BETWEEN :first AND :last
+             WHERE d.closed_on BETWEEN :longest AND :last
+               AND (d.closed_on >= :first
+                    OR EXISTS (SELECT FROM sales o
+                                WHERE o.closed_on = d.closed_on AND o.sales_mode = d.sales_mode
+                                  AND o.centre_id = d.centre_id AND o.inspection_class = d.inspection_class
+                                  AND o.inspect_before > :now))
                AND NOT EXISTS (SELECT FROM draws w
                                 WHERE w.sales_mode = d.sales_mode AND w.centre_id = d.centre_id
                                   AND w.inspection_class = d.inspection_class AND w.from_on = d.closed_on
@@ -47,7 +59,12 @@ def due_draws(connection: Connection, *, person: str, now: datetime) -> list[Dra
     Of a day whose seed is secret the first draw makes all; the others then find theirs.
     """
     today = shanghai_day(now)
-    days = {"first": today - timedelta(days=DAYS_BACK), "last": today - timedelta(days=1)}
+    days = {
+        "longest": today - LONGEST_BACK,
+        "first": today - timedelta(days=DAYS_BACK),
+        "last": today - timedelta(days=1),
+        "now": now,
+    }
     return [
         DrawOrder(
             stratum=Stratum(CentreKind(row.sales_mode), row.centre_id, InspectionClass(row.inspection_class)),
