@@ -165,7 +165,7 @@ draw_tickets = Table(
     CheckConstraint("is_drawn = (inspection_id IS NOT NULL)", name="drawn"),
     CheckConstraint("(kind = 'replacement') = (replaces IS NOT NULL AND reason IS NOT NULL)", name="replacement"),
     Index("ix_draw_tickets_policy_no", "policy_no"),
-    Index("ix_draw_tickets_replaces", "draw_id", "replaces", unique=True),
+    Index("ix_draw_tickets_replaces", "draw_id", "replaces"),
     info={"updates": ["is_drawn", "inspection_id"]},
 )
 

@@ -1,5 +1,6 @@
 """What is drawn by itself: yesterday from ten o'clock, once sales have ceased to come in, and what stayed behind."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 from compliance.shanghai import SHANGHAI
 from qa_sampling.due_draws import due_draws, is_due
 from tests.conftest import NOON
-from tests.qa_sampling.sold import DAY, OTHER, STRATUM, commit, drawn, numbered, sell
+from tests.qa_sampling.sold import DAY, ORDER, OTHER, STRATUM, commit, drawn, numbered, sell
 
 YESTERDAY = date(2026, 11, 22)
 LONG_BEFORE = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
@@ -76,3 +77,11 @@ def test_a_day_with_one_stratum_still_coming_in_waits_as_a_whole(connection: Con
 
     assert due_draws(connection, person="schedule", now=at(3, 10, 59)) == []
     assert len(due_draws(connection, person="schedule", now=at(3, 11))) == 2
+
+
+def test_a_period_that_begins_or_ends_with_a_day_is_no_draw_of_that_day(connection: Connection, tmp_path: Path) -> None:
+    sell(connection, ["P-1"])
+    drawn(connection, tmp_path, replace(ORDER, from_on=DAY - timedelta(days=1)))
+    drawn(connection, tmp_path, replace(ORDER, to_on=DAY + timedelta(days=1)))
+
+    assert [one.from_on for one in due_draws(connection, person="schedule", now=NOON)] == [DAY]

@@ -321,7 +321,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("draw_id", "policy_no", "kind", name=op.f("pk_draw_tickets")),
     )
     op.create_index("ix_draw_tickets_policy_no", "draw_tickets", ["policy_no"], unique=False)
-    op.create_index("ix_draw_tickets_replaces", "draw_tickets", ["draw_id", "replaces"], unique=True)
+    op.create_index("ix_draw_tickets_replaces", "draw_tickets", ["draw_id", "replaces"], unique=False)
     op.create_table(
         "inspection_sittings",
         sa.Column("sitting_id", sa.UUID(), nullable=False),
