@@ -1,6 +1,7 @@
 """Draws under attack: by whoever has SQL, by extremes of input, by a process that dies."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,23 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from compliance.ledger_runs import Ledger
+from compliance.shanghai import midnight
 from infra.settings import Settings
+from qa_sampling.draw_rows import read_draw, read_frame_bytes
+from qa_sampling.quotas import QuotaFilter, read_quotas
+from qa_sampling.seeds import read_commitment, read_commitments
 from services.ledger_checks import verify_database
 from services.sealing import open_ledger
-from tests.conftest import SettableClock
+from tests.conftest import NOON, SettableClock
 from tests.gate_facts import write_registers
-from tests.qa_sampling.sold import OTHER, commit, numbered, sell
+from tests.qa_sampling.sold import DAY, OTHER, commit, drawn, new_sale, numbered, register_late, sell
 from tests.sale_bodies import SALE
 
 ClientFor = Callable[..., TestClient]
 URL = "/v1/draws"
 STRATUM = {"sales_mode": "own_centre", "centre_id": "centre-1", "class": "over_1y"}
 ORDER: dict[str, Any] = {"stratum": STRATUM, "from": "2026-11-02", "to": "2026-11-02"}
+_END_OF_DAY = midnight(DAY + timedelta(days=1))
 _AS_SUPERUSER = text("SET LOCAL session_replication_role = replica")
 
 
@@ -114,3 +120,36 @@ def test_no_extreme_of_days_is_a_fault(officer: TestClient, path: str) -> None:
     answer = officer.get(path)
 
     assert answer.status_code in {200, 422}
+
+
+def test_a_draw_that_dies_before_its_commit_leaves_the_seed_secret_and_the_same(engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as connection:
+        commit(connection, tmp_path)
+        sell(connection, numbered(10))
+    with engine.connect() as dying:
+        drawn(dying, tmp_path)
+        told = read_commitment(dying, DAY)
+        dying.rollback()
+    with engine.begin() as connection:
+        [kept] = read_commitments(connection, from_day=DAY, to_day=DAY)
+        sell(connection, numbered(1, "Z"))
+        made = read_draw(connection, drawn(connection, tmp_path).draw_id)
+
+    assert told is not None
+    assert (kept.seed, kept.revealed_at, made.frame_size) == (None, None, 11)
+    assert (made.committed_before, made.seed) == (True, told.seed)
+
+
+def test_the_zone_of_a_session_moves_no_sale_into_another_day(engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL TimeZone = 'America/New_York'"))
+        commit(connection, tmp_path)
+        write_registers(connection)
+        register_late(connection, new_sale("LAST", consented_at=_END_OF_DAY - timedelta.resolution))
+        register_late(connection, new_sale("NEXT", consented_at=_END_OF_DAY))
+        made = drawn(connection, tmp_path)
+        frame = read_frame_bytes(connection, made.draw_id)
+        counted = read_quotas(connection, QuotaFilter(from_on=DAY, to_on=DAY, by_day=True), now=NOON)
+
+    assert frame == b"LAST\t2026-11-02\tover_1y\n"
+    assert [(one.from_on, one.sales) for one in counted] == [(DAY, 1)]
