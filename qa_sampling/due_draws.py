@@ -15,7 +15,14 @@ from qa_sampling.samples import DrawOrder
 from qa_sampling.strata import Stratum
 
 DAYS_BACK = 31
-"""A day that was over longer ago is drawn when an officer asks for it: its sales can hardly be inspected in time."""
+"""A day that was over longer ago is drawn by itself only while some sale of it can still be inspected in time.
+
+So it is with sales of `within_1y` when nothing was drawn for weeks, and with sales that are dated back so far: nobody
+gets out of the draw by coming late.
+"""
+
+LONGEST_BACK = timedelta(days=800)
+"""No window is open for longer after the closing day: the longest are terms of a year, begun some time later."""
 
 DRAW_FROM = time(10)
 """In Shanghai, on the day after. Until then an officer may bring a public number."""
@@ -26,19 +33,24 @@ QUIET_FOR = timedelta(hours=1)
 WAIT_AT_MOST = timedelta(hours=24)
 """From the end of the day; then it is drawn, however many sales are still coming in."""
 
+# What is undrawn is known first: of days drawn long ago, which are nearly all, no sale is looked at.
 _UNDRAWN = text("""
-    SELECT u.*, max(u.stratum_newest_at) OVER (PARTITION BY u.closed_on) AS newest_at
-      FROM (SELECT d.closed_on, d.sales_mode, d.centre_id, d.inspection_class,
-                   (SELECT max(s.recorded_at) FROM sales s
-                     WHERE s.closed_on = d.closed_on AND s.sales_mode = d.sales_mode AND s.centre_id = d.centre_id
-                       AND s.inspection_class = d.inspection_class) AS stratum_newest_at
-              FROM stratum_days d
-             WHERE d.closed_on BETWEEN :first AND :last
-               AND NOT EXISTS (SELECT FROM draws w
-                                WHERE w.sales_mode = d.sales_mode AND w.centre_id = d.centre_id
-                                  AND w.inspection_class = d.inspection_class AND w.from_on = d.closed_on
-                                  AND w.to_on = d.closed_on)) u
-     ORDER BY u.closed_on, u.sales_mode, u.centre_id, u.inspection_class""")
+    WITH undrawn AS MATERIALIZED (
+        SELECT d.closed_on, d.sales_mode, d.centre_id, d.inspection_class FROM stratum_days d
+         WHERE d.closed_on BETWEEN :longest AND :last
+           AND NOT EXISTS (SELECT FROM draws w
+                            WHERE w.sales_mode = d.sales_mode AND w.centre_id = d.centre_id
+                              AND w.inspection_class = d.inspection_class AND w.from_on = d.closed_on
+                              AND w.to_on = d.closed_on)),
+    seen AS MATERIALIZED (
+        SELECT u.*, n.stratum_newest_at
+          FROM undrawn u,
+               LATERAL (SELECT max(s.recorded_at) AS stratum_newest_at, max(s.inspect_before) AS ends_at FROM sales s
+                         WHERE s.closed_on = u.closed_on AND s.sales_mode = u.sales_mode
+                           AND s.centre_id = u.centre_id AND s.inspection_class = u.inspection_class) n
+         WHERE u.closed_on >= :first OR n.ends_at > :now)
+    SELECT s.*, max(s.stratum_newest_at) OVER (PARTITION BY s.closed_on) AS newest_at
+      FROM seen s ORDER BY s.closed_on, s.sales_mode, s.centre_id, s.inspection_class""")
 
 
 def due_draws(connection: Connection, *, person: str, now: datetime) -> list[DrawOrder]:
@@ -47,7 +59,12 @@ def due_draws(connection: Connection, *, person: str, now: datetime) -> list[Dra
     Of a day whose seed is secret the first draw makes all; the others then find theirs.
     """
     today = shanghai_day(now)
-    days = {"first": today - timedelta(days=DAYS_BACK), "last": today - timedelta(days=1)}
+    days = {
+        "longest": today - LONGEST_BACK,
+        "first": today - timedelta(days=DAYS_BACK),
+        "last": today - timedelta(days=1),
+        "now": now,
+    }
     return [
         DrawOrder(
             stratum=Stratum(CentreKind(row.sales_mode), row.centre_id, InspectionClass(row.inspection_class)),

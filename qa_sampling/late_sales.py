@@ -50,7 +50,8 @@ def _join(connection: Connection, draw: StoredDraw, sale: StoredSale, *, now: da
         draw.chance,
         _enlarged(connection, draw, kept, sale.policy_no),
         rate_bp=draw.rate_bp,
-        drawn={one.policy_no for one in kept if one.is_drawn},
+        # Who only stands for another is drawn once more, for itself: else the frame would grow and the sample not.
+        drawn={one.policy_no for one in kept if one.is_drawn and one.kind != "replacement"},
     )
     chosen = {one.policy_no for one in drawn}
     _add_late(connection, draw, sale.policy_no, is_drawn=sale.policy_no in chosen, at=at)

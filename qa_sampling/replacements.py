@@ -70,8 +70,9 @@ _IN_WINDOW = """
     c.centre_id = d.centre_id AND c.closed_on BETWEEN d.from_on AND d.to_on AND c.sales_mode = d.sales_mode
     AND c.inspection_class = d.inspection_class AND c.inspect_before > :now
     AND NOT EXISTS (SELECT FROM inspections o WHERE o.policy_no = c.policy_no AND o.is_random)"""
-# Where several draws have drawn the same sale, the first one replaces it, and once. Of a sale without a result the
-# window is asked for itself: it may have moved since the inspection was opened.
+# Where several draws have drawn the same sale, the first one replaces it, and once; once more when the replacement is
+# drawn by its own ticket since, because the frame grew: then it stands for nobody any more. Of a sale without a result
+# the window is asked for itself: it may have moved since the inspection was opened.
 _FAILING = text(f"""
     SELECT DISTINCT ON (f.policy_no) d.draw_id, f.policy_no, f.before, f.ended_on, f.has_recording
       FROM (SELECT i.policy_no, s.ended_on,
@@ -87,7 +88,10 @@ _FAILING = text(f"""
      WHERE (f.before <= :now OR NOT f.has_recording)
        AND NOT EXISTS (SELECT FROM draw_tickets o
                          JOIN draw_tickets r ON r.draw_id = o.draw_id AND r.replaces = o.policy_no
-                        WHERE o.policy_no = f.policy_no)
+                        WHERE o.policy_no = f.policy_no
+                          AND NOT EXISTS (SELECT FROM draw_tickets w
+                                           WHERE w.draw_id = r.draw_id AND w.policy_no = r.policy_no AND w.is_drawn
+                                             AND w.kind <> 'replacement'))
        AND EXISTS (SELECT FROM sales c WHERE {_IN_WINDOW})
      ORDER BY f.policy_no, d.drawn_at, d.draw_id""")  # noqa: S608 - constants only
 _WAITING = text(f"""
@@ -99,13 +103,13 @@ _KEPT = text("""
 _REPLACEMENTS = text("""
     SELECT r.policy_no, r.replaces, r.reason, r.recorded_at
       FROM draw_tickets t JOIN draw_tickets r ON r.draw_id = t.draw_id AND r.replaces = t.policy_no
-     WHERE t.policy_no = ANY(:policy_nos) GROUP BY 1, 2, 3, 4 ORDER BY 2""").bindparams(
+     WHERE t.policy_no = ANY(:policy_nos) GROUP BY 1, 2, 3, 4 ORDER BY 2, 4""").bindparams(
     bindparam("policy_nos", type_=ARRAY(TEXT))
 )
 
 
 def replacements_of_sales(connection: Connection, policy_nos: Collection[str]) -> dict[str, Replacement]:
-    """Return what replaced each of these sales that was replaced, by the policy number of the replaced one."""
+    """Return what replaced each of these sales last, by the policy number of the replaced one."""
     rows = connection.execute(_REPLACEMENTS, {"policy_nos": sorted(policy_nos)}) if policy_nos else ()
     return {row.replaces: Replacement(*row) for row in rows}
 
@@ -113,7 +117,7 @@ def replacements_of_sales(connection: Connection, policy_nos: Collection[str]) -
 def replace_failing(connection: Connection, *, now: datetime) -> int:
     """Replace every drawn sale that cannot be inspected in time, while its cohort has another; return how many.
 
-    Each is replaced once. Nothing is done while another transaction replaces.
+    Each has one that stands for it. Nothing is done while another transaction replaces.
     """
     if not connection.execute(_ONE_SWEEP).scalar_one():
         return 0

@@ -1,11 +1,12 @@
 """Foresees what will not be inspected in time, and tells of it while it can be helped; then tells what was missed.
 
 Two days before the last window of a stratum's closing day ends, an incident says what will be missing at the pace of
-late; once all windows have ended, another says what is. Each is opened once (`sampling_alerts`), under art. 34 or 37.
+late; once all windows have ended, another says what is, and one more if it grew since. `sampling_alerts` keeps which
+(arts. 34, 37).
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -86,10 +87,16 @@ _OPEN_WINDOWS = text("""
     bindparam("days", type_=ARRAY(DATE)),
 )
 _MISSED_NUMBERS = text("""
-    SELECT a.inspection_class, sum(CAST(i.details ->> 'shortfall' AS integer))::bigint AS missing
-      FROM sampling_alerts a JOIN incidents i USING (incident_id)
-     WHERE a.kind = 'missed' AND a.closed_on >= :since GROUP BY 1""")
-_ALERTED = text("SELECT sales_mode, centre_id, inspection_class, closed_on, kind FROM sampling_alerts")
+    SELECT inspection_class, sum(missing)::bigint AS missing
+      FROM (SELECT a.inspection_class, max(CAST(i.details ->> 'shortfall' AS integer)) AS missing
+              FROM sampling_alerts a JOIN incidents i USING (incident_id)
+             WHERE a.kind = 'missed' AND a.closed_on >= :since
+             GROUP BY a.sales_mode, a.centre_id, a.inspection_class, a.closed_on) t
+     GROUP BY 1""")
+_ALERTED = text("""
+    SELECT a.sales_mode, a.centre_id, a.inspection_class, a.closed_on, a.kind,
+           coalesce(max(CAST(i.details ->> 'shortfall' AS integer)), 0) AS missing
+      FROM sampling_alerts a JOIN incidents i USING (incident_id) GROUP BY 1, 2, 3, 4, 5""")
 
 
 def look_ahead(connection: Connection, *, calendar: Calendar, now: datetime, days: int) -> Outlook:
@@ -135,7 +142,7 @@ def raise_shortfalls(connection: Connection, *, calendar: Calendar, now: datetim
     """
     if not connection.execute(_ONE_SWEEP).scalar_one():
         return 0
-    told = {_Alert(Stratum(*row[:3]), row.closed_on, row.kind) for row in connection.execute(_ALERTED)}
+    told = {_Alert(Stratum(*row[:3]), row.closed_on, row.kind): row.missing for row in connection.execute(_ALERTED)}
     ahead = _ahead(connection, told, calendar=calendar, now=now)
     missed = _missed(connection, told, now=now)
     found = [*ahead, *missed]
@@ -156,7 +163,7 @@ def raise_shortfalls(connection: Connection, *, calendar: Calendar, now: datetim
 
 
 def _ahead(
-    connection: Connection, told: set[_Alert], *, calendar: Calendar, now: datetime
+    connection: Connection, told: Mapping[_Alert, int], *, calendar: Calendar, now: datetime
 ) -> list[tuple[_Alert, NewIncident]]:
     outlook = look_ahead(connection, calendar=calendar, now=now, days=1)
     found = []
@@ -180,13 +187,14 @@ def _foreseen(one: Expected, pace: Pace) -> dict[str, object]:
     }
 
 
-def _missed(connection: Connection, told: set[_Alert], *, now: datetime) -> list[tuple[_Alert, NewIncident]]:
+def _missed(connection: Connection, told: Mapping[_Alert, int], *, now: datetime) -> list[tuple[_Alert, NewIncident]]:
+    # Sales dated back into a day of which a shortfall was told may make it a much greater one.
     today = shanghai_day(now)
     wanted = QuotaFilter(from_on=today - LOOK_BACK, to_on=today, by_day=True)
     short = [
         one
         for one in read_quotas(connection, wanted, now=now)
-        if one.shortfall and _Alert(one.stratum, one.from_on, "missed") not in told
+        if one.shortfall > told.get(_Alert(one.stratum, one.from_on, "missed"), 0)
     ]
     open_places = _with_open_windows(connection, short, now=now)
     found = []

@@ -165,7 +165,7 @@ draw_tickets = Table(
     CheckConstraint("is_drawn = (inspection_id IS NOT NULL)", name="drawn"),
     CheckConstraint("(kind = 'replacement') = (replaces IS NOT NULL AND reason IS NOT NULL)", name="replacement"),
     Index("ix_draw_tickets_policy_no", "policy_no"),
-    Index("ix_draw_tickets_replaces", "draw_id", "replaces", unique=True),
+    Index("ix_draw_tickets_replaces", "draw_id", "replaces"),
     info={"updates": ["is_drawn", "inspection_id"]},
 )
 
@@ -289,12 +289,12 @@ second_scorings = Table(
 sampling_alerts = Table(
     "sampling_alerts",
     metadata,
-    Column("sales_mode", Text, primary_key=True),
-    Column("centre_id", Text, primary_key=True),
-    Column("inspection_class", Text, primary_key=True),
-    Column("closed_on", Date, primary_key=True),
-    Column("kind", Text, primary_key=True, comment="ahead: it will not be met at this pace; missed: it was not"),
-    Column("incident_id", UUID(as_uuid=True), ForeignKey("incidents.incident_id"), nullable=False),
+    Column("incident_id", UUID(as_uuid=True), ForeignKey("incidents.incident_id"), primary_key=True),
+    Column("sales_mode", Text, nullable=False),
+    Column("centre_id", Text, nullable=False),
+    Column("inspection_class", Text, nullable=False),
+    Column("closed_on", Date, nullable=False),
+    Column("kind", Text, nullable=False, comment="ahead: it will not be met at this pace; missed: it was not"),
     Column("raised_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("kind IN ('ahead', 'missed')", name="kind"),
 )

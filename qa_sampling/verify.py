@@ -17,7 +17,7 @@ import hashlib
 import json
 import re
 import sys
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ ALGORITHM = "telesales-draw-1"
 WHOLE_BP = 10_000
 LONGEST_POLICY_NO = 64
 LONGEST_NUMBER = 18
+SHANGHAI = timezone(timedelta(hours=8))
 MOST_OF_A_KIND = 20
 """So many problems of a kind are told one by one; then how many more there are."""
 
@@ -38,6 +39,7 @@ _MODES, _CLASSES = ("own_centre", "agency"), ("over_1y", "within_1y", "gift")
 
 NOT_CHECKED = (
     "that frame and additions hold every sale there was, and when it was drawn: see the ledger (draws, draw_tickets)",
+    "that the rate is that of the policy in force, and no less than the law demands: see policy_digest",
     "that the commitment came before its day: see its own ledger entry (seed_commitments.insert)",
     "why a sale was replaced, and which ones were passed over because they could not be inspected either",
 )
@@ -262,8 +264,8 @@ class Draw:
             _feed(self.begun, part)
         self.frame: dict[str, str] = {}
         """Ticket by policy number."""
-        self.sample: set[str] = {one["policy_no"] for one in bundle["sample"]}
-        self.replacements: set[str] = {one["policy_no"] for one in bundle["replacements"]}
+        self.drawn: dict[str, datetime | None] = {}
+        """By policy number, when the ticket of a sale drew it: with the sample, or when a late sale came."""
 
     def check(self) -> None:
         """List everything that is wrong."""
@@ -283,6 +285,9 @@ class Draw:
             self.report.add("to", "lies before from")
         if bundle["committed_before"] and bundle["from"] != bundle["to"]:
             self.report.add("committed_before", "a seed is committed to for one day, and the period has several")
+        drawn_at = instant_of(bundle["drawn_at"])
+        if drawn_at is not None and drawn_at <= datetime.combine(date.fromisoformat(bundle["to"]), time.max, SHANGHAI):
+            self.report.add("drawn_at", "lies before the end of the period, whose sales could still come")
 
     def check_frame(self) -> None:
         """Check the canonical form: lines in the order of the bytes of their policy numbers, each once."""
@@ -351,11 +356,12 @@ class Draw:
         """Let the late sales come again in their order, and compare who is drawn at each."""
         items = self.bundle["additions"]
         self.report.counts["additions"] = len(items)
-        drawn = {policy_no for _, policy_no in in_order[: size_of(len(in_order), self.bundle["rate_bp"])]}
         ranks, place = list(in_order), 0
         late: list[dict[str, Any]] = []
         came: set[str] = set()
         last = instant_of(self.bundle["drawn_at"])
+        sample = in_order[: size_of(len(in_order), self.bundle["rate_bp"])]
+        self.drawn = dict.fromkeys((policy_no for _, policy_no in sample), last)
         while place < len(items):
             item, where = items[place], f"additions[{place}]"
             place += 1
@@ -367,11 +373,10 @@ class Draw:
             last = at
             came.add(item["policy_no"])
             late.append(item)
-            promoted = self.grow(ranks, drawn, item)
+            promoted = self.grow(ranks, item, at)
             place = self.check_promoted(items, place, promoted, at)
         for item in late:
-            # Who replaces another was drawn by that, and is not drawn once more.
-            is_drawn = item["policy_no"] in drawn and item["policy_no"] not in self.replacements
+            is_drawn = item["policy_no"] in self.drawn
             if item["drawn"] != is_drawn:
                 rule = "is" if is_drawn else "is not"
                 message = f"{item['policy_no']} {rule} to be drawn by its ticket, and the bundle says otherwise"
@@ -391,7 +396,7 @@ class Draw:
             self.report.add(f"{where}.closed_on", "lies outside the period", kind="days of late sales")
         return True
 
-    def grow(self, ranks: list[tuple[str, str]], drawn: set[str], item: dict[str, Any]) -> list[str]:
+    def grow(self, ranks: list[tuple[str, str]], item: dict[str, Any], at: datetime | None) -> list[str]:
         """Add a late sale, and return which sales of the frame its coming has drawn.
 
         At most one sale more is drawn each time: the one that came, or the one whose rank is now the last drawn.
@@ -401,9 +406,9 @@ class Draw:
         last = ranks[size_of(len(ranks), self.bundle["rate_bp"]) - 1]
         promoted = []
         for one in (its, last):
-            if one <= last and one[1] not in drawn:
-                drawn.add(one[1])
-                if one[1] in self.frame and one[1] not in self.replacements:
+            if one <= last and one[1] not in self.drawn:
+                self.drawn[one[1]] = at
+                if one[1] in self.frame:
                     promoted.append(one[1])
         return promoted
 
@@ -426,23 +431,29 @@ class Draw:
         """Check tickets, and that each stands for a sale that is drawn, as far as the bundle proves it."""
         items, additions = self.bundle["replacements"], self.bundle["additions"]
         self.report.counts["replacements"] = len(items)
-        drawn = self.sample | {one["policy_no"] for one in additions if one["drawn"]}
         known = set(self.frame) | {one["policy_no"] for one in additions}
-        replaced: set[str] = set()
+        stands_for: dict[str, str] = {}
         replacing: set[str] = set()
         for place, item in enumerate(items):
-            where, policy_no = f"replacements[{place}]", item["policy_no"]
+            where, policy_no, at = f"replacements[{place}]", item["policy_no"], instant_of(item["recorded_at"])
             self.check_ticket(where, item)
             if policy_no not in known:
                 self.report.add(where, f"{policy_no} is neither in the frame nor in the additions", kind="replacements")
-            if policy_no in drawn or policy_no in replacing:
+            if policy_no in replacing or self.is_drawn(policy_no, at):
                 self.report.add(where, f"{policy_no} was drawn already", kind="replacements")
-            is_drawn = item["replaces"] in drawn or item["replaces"] in replacing
-            if not is_drawn or item["replaces"] in replaced:
+            is_drawn = item["replaces"] in replacing or self.is_drawn(item["replaces"], at)
+            # Who is drawn by the ticket since stands for nobody any more.
+            other = stands_for.get(item["replaces"])
+            if not is_drawn or (other is not None and not self.is_drawn(other, at)):
                 message = f"{item['replaces']}, which it replaces, is not drawn, or was replaced before"
                 self.report.add(f"{where}.replaces", message, kind="replacements")
-            replaced.add(item["replaces"])
+            stands_for[item["replaces"]] = policy_no
             replacing.add(policy_no)
+
+    def is_drawn(self, policy_no: str, at: datetime | None) -> bool:
+        """Return whether the ticket of a sale had drawn it by then."""
+        when = self.drawn.get(policy_no)
+        return when is not None and at is not None and when <= at
 
     def check_inspections(self) -> None:
         """Check that each drawn sale has an inspection of its own, and no other has one."""

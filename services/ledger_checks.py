@@ -17,6 +17,7 @@ from compliance.ledger_runs import Ledger
 from compliance.ledger_verifier import Report
 from compliance.shanghai import shanghai_day
 from infra.priority import give_way_in_server
+from qa_sampling.derived_rows import derived_problems
 from services.ledger_spans import span_between
 
 
@@ -73,9 +74,19 @@ def verify_database(ledger: Ledger, *, edges: tuple[str | None, str | None] = (N
         give_way_in_server(connection)
         if edges == (None, None):
             report = verify_live(connection, keys=keys, outside=outside)
+            _add_derived(connection, report)
         else:
             span = span_between(connection, *edges)
             report = verify_live(connection, keys=keys, begin=span.begin, end=span.end, outside=outside)
     if trouble is not None:
         report.not_checked.append(trouble)
     return report
+
+
+def _add_derived(connection: Connection, report: Report) -> None:
+    """Name what no entry holds and does not follow from the covered rows, unless these are wrong themselves."""
+    known = {(one.table, one.key) for one in report.problems}
+    tables = {one.table for one in report.problems}
+    for one in derived_problems(connection):
+        if (one.table, one.key) not in known and not (one.table == "stratum_days" and "sales" in tables):
+            report.add("row_changed", one.message, place=(one.table, one.key))

@@ -29,6 +29,8 @@ DAY = date(2026, 11, 2)
 DAY_BEFORE = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 """Noon of the day before DAY, in Shanghai."""
 
+ENDS = midnight(date(2026, 12, 1))
+
 STRATUM = Stratum(CentreKind.OWN_CENTRE, "centre-1", InspectionClass.OVER_1Y)
 OTHER = Stratum(CentreKind.AGENCY, "centre-2", InspectionClass.WITHIN_1Y)
 ORDER = DrawOrder(stratum=STRATUM, from_on=DAY, to_on=DAY, public_number="", person="officer")
@@ -49,6 +51,7 @@ def sell(
     stratum: Stratum = STRATUM,
     day: date = DAY,
     at: datetime | None = None,
+    ends: datetime = ENDS,
 ) -> None:
     """Write sales past the service, as they stood before any draw; recorded at noon of their day unless `at` says."""
     at = at or midnight(day).replace(hour=12)
@@ -63,7 +66,7 @@ def sell(
         "is_gift": False,
         "content": {},
         "content_digest": bytes(32),
-        "inspect_before": midnight(date(2026, 12, 1)),
+        "inspect_before": ends,
         "inspect_before_basis": "closing_day",
         "deliver_by": day,
         "retention_class": "10y",

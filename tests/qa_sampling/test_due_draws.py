@@ -1,6 +1,7 @@
 """What is drawn by itself: yesterday from ten o'clock, once sales have ceased to come in, and what stayed behind."""
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 from compliance.shanghai import SHANGHAI
 from qa_sampling.due_draws import due_draws, is_due
 from tests.conftest import NOON
-from tests.qa_sampling.sold import DAY, OTHER, STRATUM, commit, drawn, numbered, sell
+from tests.qa_sampling.sold import DAY, ORDER, OTHER, STRATUM, commit, drawn, numbered, sell
 
 YESTERDAY = date(2026, 11, 22)
 LONG_BEFORE = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
@@ -40,7 +41,7 @@ def test_what_nobody_has_drawn_is_due_the_earliest_day_first(connection: Connect
     sell(connection, numbered(2, "Q"), stratum=OTHER, day=YESTERDAY)
     sell(connection, numbered(2, "R"), day=YESTERDAY)
     sell(connection, numbered(2, "T"), day=NOON.date())
-    sell(connection, numbered(2, "O"), day=date(2026, 10, 22))
+    sell(connection, numbered(2, "O"), day=date(2026, 10, 22), ends=NOON)
     drawn(connection, tmp_path)
 
     found = due_draws(connection, person="schedule", now=NOON)
@@ -51,11 +52,22 @@ def test_what_nobody_has_drawn_is_due_the_earliest_day_first(connection: Connect
     ]
 
 
-def test_a_month_back_is_still_drawn_and_no_more(connection: Connection) -> None:
-    sell(connection, ["P-1"], day=date(2026, 10, 23))
-    sell(connection, ["P-2"], day=date(2026, 10, 22))
+def test_a_month_back_is_still_drawn_and_no_more_once_all_windows_have_ended(connection: Connection) -> None:
+    sell(connection, ["P-1"], day=date(2026, 10, 23), ends=NOON)
+    sell(connection, ["P-2", "P-3"], day=date(2026, 10, 22), ends=NOON)
 
     assert [one.from_on for one in due_draws(connection, person="schedule", now=NOON)] == [date(2026, 10, 23)]
+
+
+def test_a_day_long_past_is_drawn_while_one_sale_of_it_can_be_inspected_in_time(connection: Connection) -> None:
+    long_past = date(2026, 6, 1)
+    sell(connection, ["P-1", "P-2"], stratum=OTHER, day=long_past, ends=NOON)
+    sell(connection, ["P-3"], stratum=OTHER, day=long_past, ends=NOON + timedelta.resolution)
+    sell(connection, ["P-4"], day=long_past, ends=NOON)
+
+    found = due_draws(connection, person="schedule", now=NOON)
+
+    assert [(one.from_on, one.stratum) for one in found] == [(long_past, OTHER)]
 
 
 def test_a_day_with_one_stratum_still_coming_in_waits_as_a_whole(connection: Connection, tmp_path: Path) -> None:
@@ -65,3 +77,11 @@ def test_a_day_with_one_stratum_still_coming_in_waits_as_a_whole(connection: Con
 
     assert due_draws(connection, person="schedule", now=at(3, 10, 59)) == []
     assert len(due_draws(connection, person="schedule", now=at(3, 11))) == 2
+
+
+def test_a_period_that_begins_or_ends_with_a_day_is_no_draw_of_that_day(connection: Connection, tmp_path: Path) -> None:
+    sell(connection, ["P-1"])
+    drawn(connection, tmp_path, replace(ORDER, from_on=DAY - timedelta(days=1)))
+    drawn(connection, tmp_path, replace(ORDER, to_on=DAY + timedelta(days=1)))
+
+    assert [one.from_on for one in due_draws(connection, person="schedule", now=NOON)] == [DAY]

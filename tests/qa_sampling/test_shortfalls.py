@@ -154,6 +154,17 @@ def test_each_shortfall_is_told_of_once_ahead_and_once_when_it_stands(connection
     assert kinds(connection) == ["sampling_shortfall_ahead", "sampling_shortfall"]
 
 
+def test_a_shortfall_that_grew_since_it_was_told_is_told_anew(connection: Connection) -> None:
+    add_sales(connection, 1)
+    raise_at(connection, ENDS)
+    add_sales(connection, 9, prefix="BACK")
+
+    assert [raise_at(connection, ENDS) for _ in range(2)] == [1, 0]
+    told = [one.details["shortfall"] for one in incidents(connection) if one.kind == "sampling_shortfall"]
+    assert told == [1, 3]
+    assert read_missed(connection, now=ENDS) == {InspectionClass.OVER_1Y: 3}
+
+
 def test_a_shortfall_that_stands_has_its_numbers(connection: Connection) -> None:
     add_sales(connection, 10)
     drawn = drawn_in(connection, add_draw(connection, OVER))

@@ -191,6 +191,19 @@ BROKEN: dict[str, tuple[Callable[[Bundle], object], str]] = {
         lambda b: b["replacements"][1].update(replaces=b["replacements"][0]["replaces"]),
         "replacements[1].replaces",
     ),
+    "a replacement that was promoted before": (
+        lambda b: stand_in(b, "P-5", at="01.000001"),
+        "replacements[0]",
+    ),
+    "a replacement that was drawn late before": (
+        lambda b: stand_in(b, "L-4", at="07.000001"),
+        "replacements[0]",
+    ),
+    "a replacement of one that was drawn only later": (
+        lambda b: b["replacements"][0].update(replaces="L-4", recorded_at="2026-11-23T12:00:07+08:00"),
+        "replacements[0].replaces",
+    ),
+    "drawn before the day was over": (lambda b: b.update(drawn_at="2026-11-02T15:59:59.999999Z"), "drawn_at"),
     "a replacement without a reason": (lambda b: b["replacements"][0].update(reason=" "), "replacements[0].reason"),
     "an inspection for two": (
         lambda b: b["sample"][0].update(inspection_id=b["sample"][1]["inspection_id"]),
@@ -210,17 +223,32 @@ BROKEN: dict[str, tuple[Callable[[Bundle], object], str]] = {
 }
 
 
-def replace_by_a_late_sale(bundle: Bundle) -> None:
-    """Let a late sale stand for one of the sample before its own ticket would have had it drawn."""
-    late = next(one for one in bundle["additions"] if one["drawn"] and not one["in_frame"])
+def stand_in(bundle: Bundle, policy_no: str, *, at: str) -> None:
+    """Let a sale that its ticket draws as well stand for P-9 before all that stand for others."""
     names = ("policy_no", "ticket", "inspection_id")
-    more = {"replaces": bundle["sample"][1]["policy_no"], "reason": "no recording", "recorded_at": late["recorded_at"]}
-    bundle["replacements"].append({**{name: late[name] for name in names}, **more})
-    late.update(drawn=False, inspection_id=None)
+    found = next(one for one in bundle["additions"] if one["policy_no"] == policy_no)
+    more = {"replaces": "P-9", "reason": "no recording", "recorded_at": f"2026-11-23T12:00:{at}+08:00"}
+    bundle["replacements"].insert(0, {**{name: found[name] for name in names}, **more})
 
 
-def test_a_late_sale_that_stands_for_another_is_not_drawn_once_more() -> None:
-    assert places(changed(replace_by_a_late_sale)) == []
+def let_p_4_replace_p_9(bundle: Bundle) -> None:
+    bundle["replacements"][1]["replaces"] = "P-9"
+
+
+STOOD_IN = [
+    pytest.param("P-5", "00.500000", id="a sale of the frame before it was promoted"),
+    pytest.param("L-4", "07", id="a late sale before it was drawn"),
+]
+
+
+@pytest.mark.parametrize(("policy_no", "at"), STOOD_IN)
+def test_who_stood_for_another_may_be_drawn_for_itself_later(policy_no: str, at: str) -> None:
+    assert places(changed(lambda b: stand_in(b, policy_no, at=at))) == []
+
+
+@pytest.mark.parametrize(("policy_no", "at"), STOOD_IN)
+def test_then_the_sale_that_it_stood_for_may_be_replaced_once_more(policy_no: str, at: str) -> None:
+    assert places(changed(lambda b: (stand_in(b, policy_no, at=at), let_p_4_replace_p_9(b)))) == []
 
 
 @pytest.mark.parametrize(("change", "where"), BROKEN.values(), ids=BROKEN)

@@ -74,8 +74,8 @@ COVERAGE = (
     Coverage("recording_segments", ("recording_id", "start_ms"), "recording_id start_ms end_ms kind recorded_at"),
     Coverage(
         "sampling_alerts",
-        ("sales_mode", "centre_id", "inspection_class", "closed_on", "kind"),
-        "sales_mode centre_id inspection_class closed_on kind incident_id raised_at",
+        ("incident_id",),
+        "incident_id sales_mode centre_id inspection_class closed_on kind raised_at",
     ),
 )
 
@@ -268,6 +268,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "sampling_alerts",
+        sa.Column("incident_id", sa.UUID(), nullable=False),
         sa.Column("sales_mode", sa.Text(), nullable=False),
         sa.Column("centre_id", sa.Text(), nullable=False),
         sa.Column("inspection_class", sa.Text(), nullable=False),
@@ -275,15 +276,12 @@ def upgrade() -> None:
         sa.Column(
             "kind", sa.Text(), nullable=False, comment="ahead: it will not be met at this pace; missed: it was not"
         ),
-        sa.Column("incident_id", sa.UUID(), nullable=False),
         sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind IN ('ahead', 'missed')", name=op.f("ck_sampling_alerts_kind")),
         sa.ForeignKeyConstraint(
             ["incident_id"], ["incidents.incident_id"], name=op.f("fk_sampling_alerts_incident_id")
         ),
-        sa.PrimaryKeyConstraint(
-            "sales_mode", "centre_id", "inspection_class", "closed_on", "kind", name=op.f("pk_sampling_alerts")
-        ),
+        sa.PrimaryKeyConstraint("incident_id", name=op.f("pk_sampling_alerts")),
     )
     op.create_table(
         "draw_tickets",
@@ -321,7 +319,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("draw_id", "policy_no", "kind", name=op.f("pk_draw_tickets")),
     )
     op.create_index("ix_draw_tickets_policy_no", "draw_tickets", ["policy_no"], unique=False)
-    op.create_index("ix_draw_tickets_replaces", "draw_tickets", ["draw_id", "replaces"], unique=True)
+    op.create_index("ix_draw_tickets_replaces", "draw_tickets", ["draw_id", "replaces"], unique=False)
     op.create_table(
         "inspection_sittings",
         sa.Column("sitting_id", sa.UUID(), nullable=False),
