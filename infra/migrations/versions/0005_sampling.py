@@ -533,7 +533,7 @@ def _index_users() -> None:
         op.create_index(
             f"ix_register_versions_{name}",
             "register_versions",
-            [sa.literal_column(f"(body ->> '{field}')")],
+            [sa.literal_column(rf"lower(regexp_replace(normalize(body ->> '{field}', NFKC), '\s', '', 'g'))")],
             unique=False,
             postgresql_where=sa.text("register = 'agents'"),
         )
