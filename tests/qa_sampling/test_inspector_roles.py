@@ -141,7 +141,7 @@ SPELLINGS = {
     "a blank before": " ins-1",
     "a blank and a tab behind": "ins-1 \t",
     "an ideographic blank": "\u3000ins-1",
-    "full width": "ｉｎｓ－１",  # noqa: RUF001 - as a Chinese keyboard types it
+    "full width": "ｉｎｓ－１",
 }
 
 
