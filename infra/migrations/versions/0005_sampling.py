@@ -245,6 +245,7 @@ def upgrade() -> None:
         postgresql_include=["is_random", "is_in_time", "due_before", "outcome"],
     )
     op.create_index("ix_inspections_due", "inspections", ["state", "due_before", "inspection_id"], unique=False)
+    op.create_index("ix_inspections_listed", "inspections", ["due_before", "inspection_id"], unique=False)
     op.create_index(
         "ix_inspections_waiting",
         "inspections",
