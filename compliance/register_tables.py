@@ -23,6 +23,18 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from infra.database import metadata
 
+
+def spelling(user_id: str) -> str:
+    r"""Return the SQL of a user id as it is compared: width, case and blanks do not tell people apart.
+
+    A seller whose id was typed otherwise than that of his token is a seller all the same (art. 33).
+
+    >>> spelling("body ->> 'user_id'")
+    "lower(regexp_replace(normalize(body ->> 'user_id', NFKC), '\\s', '', 'g'))"
+    """
+    return rf"lower(regexp_replace(normalize({user_id}, NFKC), '\s', '', 'g'))"
+
+
 register_rows = Table(
     "register_rows",
     metadata,
@@ -47,10 +59,12 @@ register_versions = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     ForeignKeyConstraint(["register", "row_id"], ["register_rows.register", "register_rows.row_id"]),
     Index("ix_register_versions_row", "register", "row_id", "effective_from", "version_id"),
-    Index("ix_register_versions_user", text("(body ->> 'user_id')"), postgresql_where=text("register = 'agents'")),
+    Index(
+        "ix_register_versions_user", text(spelling("body ->> 'user_id'")), postgresql_where=text("register = 'agents'")
+    ),
     Index(
         "ix_register_versions_supervisor",
-        text("(body ->> 'supervisor_user_id')"),
+        text(spelling("body ->> 'supervisor_user_id'")),
         postgresql_where=text("register = 'agents'"),
     ),
 )

@@ -1,7 +1,4 @@
-"""How far two people who heard the same agree, beyond what chance would bring about: Cohen's kappa.
-
-J. Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement 20 (1960), 37–46.
-"""
+"""How far two people who heard the same agree, beyond what chance would bring about: Cohen's kappa."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -19,6 +19,7 @@ from infra.ids import new_id
 from qa_sampling.inspection_deadlines import appeal_before, appealable_from, decide_before
 from qa_sampling.inspection_rows import Inspection, InspectionState, lock_inspection
 from qa_sampling.result_rows import StoredResult, newest_version, read_result, read_results
+from qa_sampling.sittings import held_sitting
 from qa_sampling.tables import inspection_appeals, inspections
 
 OVERDUE_KIND = "appeal_overdue"
@@ -42,7 +43,7 @@ class AppealItemsError(ValueError):
 
 
 class OwnResultError(PermissionError):
-    """Who judged may not contest, correct or judge again what he judged himself."""
+    """Who judged may not contest or correct it, and who contested may not correct it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,16 @@ def file_appeal(
 
     Raises:
         UnknownInspectionError: there is no such inspection.
-        AppealRefusedError: it has no result, its appeal was filed already, or it is too late.
+        AppealRefusedError: it has no result, its appeal was filed already, it is too late, or `person` works on it.
         AppealItemsError: items are named that the scorecard does not have.
         OwnResultError: `person` judged it.
     """
     inspection = lock_inspection(connection, inspection_id)
+    held = held_sitting(connection, inspection_id)
+    if held is not None and held.inspector == person:
+        # Before anything is said of results: who scores a second time does not learn that there was a first.
+        msg = f"you are at work on inspection {inspection_id}; somebody who does not judge it must file the appeal"
+        raise AppealRefusedError(msg)
     results = read_results(connection, inspection_id)
     contested = _contestable(inspection, newest_version(results), read_appeal(connection, inspection_id), now=now)
     if any(one.inspector == person for one in results):
@@ -142,9 +148,9 @@ def _contestable(
 
 def _check_items(contested: StoredResult, appeal: NewAppeal) -> None:
     judged = contested.verdicts()
-    unknown = sorted(set(appeal.item_ids) - set(judged))
+    unknown = set(appeal.item_ids) - set(judged)
     if unknown:
-        msg = f"the result has no items {', '.join(unknown)}; it has {', '.join(judged)}"
+        msg = f"{len(unknown)} of the items that are named are none of the result; it has {', '.join(judged)}"
         raise AppealItemsError(msg)
 
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, TextClause
 
-from compliance.shanghai import SHANGHAI
 from qa_sampling.eligibility import MayNotInspectError
 from qa_sampling.inspection_rows import Inspection, InspectionState, lock_inspection, read_inspection
 from qa_sampling.inspector_roles import Asker, bars_by_sale, read_asker, refuse_seller
@@ -98,8 +97,8 @@ def _not_given(wanted: Inspection, task: Task | None) -> ValueError:
         return NotWaitingError(
             f"inspection {wanted.inspection_id} does not wait for you; POST /v1/inspections/claim gives the next one"
         )
-    due = task.due_before.astimezone(SHANGHAI).isoformat()
+    # Its deadline is not told: that of a second scoring is not the inspection's, and would give it away.
     return EarlierWaitsError(
-        f"inspection {task.inspection_id}, due before {due}, waits and comes first; inspections are given in the order "
-        f"of their deadlines, POST /v1/inspections/claim gives you that one"
+        f"inspection {task.inspection_id} waits and comes first; inspections are given in the order of their "
+        f"deadlines, POST /v1/inspections/claim gives you that one"
     )

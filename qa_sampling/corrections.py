@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from qa_sampling.appeals import OwnResultError
+from qa_sampling.appeals import OwnResultError, read_appeal
 from qa_sampling.inspection_rows import InspectionState, lock_inspection, read_inspection
 from qa_sampling.inspector_roles import check_may_inspect
 from qa_sampling.result_rows import authors, read_results
@@ -25,13 +25,17 @@ def open_correction(
 
     Raises:
         UnknownInspectionError: there is no such inspection.
-        OwnResultError: he judged a version of it.
+        OwnResultError: he judged a version of it, or filed its appeal.
         MayNotInspectError: he sells, or had to do with the sale.
         NotCorrectableError: there is no result, an appeal waits, or somebody is at work on it.
     """
     inspection = lock_inspection(connection, inspection_id)
     if inspector in authors(read_results(connection, inspection_id)):
         msg = f"you judged inspection {inspection_id} yourself; another inspector must correct it"
+        raise OwnResultError(msg)
+    appeal = read_appeal(connection, inspection_id)
+    if appeal is not None and appeal.filed_by == inspector:
+        msg = f"you filed the appeal of inspection {inspection_id}; another inspector must correct it"
         raise OwnResultError(msg)
     check_may_inspect(connection, inspection.policy_no, inspector, now=now)
     held = held_sitting(connection, inspection_id, lock=True)

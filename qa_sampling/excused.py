@@ -13,7 +13,10 @@ from typing import NamedTuple
 from qa_sampling.listening import Span, length, union
 
 LONGEST_RINGING = timedelta(seconds=60)
-"""So much before the answer is excused at most; the company's figure."""
+"""So much before the answer is excused at most, and never more than half of a recording; the company's figure.
+
+The record of a call comes from elsewhere, and may come after its recording: alone, it must not excuse a conversation.
+"""
 
 LONGEST_HOLD = timedelta(minutes=10)
 """A longer hold excuses nothing, and neither do the others of its recording; the company's figure."""
@@ -52,14 +55,14 @@ def excuses(call: RecordedCall) -> list[Excuse]:
 
 
 def _ringing(call: RecordedCall) -> Sequence[Excuse]:
-    """Excuse from the start to the answer, at most the longest ringing, if the answer lies within the recording."""
+    """Excuse from the start to the answer, if that lies in the recording: the longest ringing, half of it, at most."""
     if call.answered_at is None or call.answered_at <= call.started_at:
         return ()
     rang = call.answered_at - call.started_at
     if rang // _MS >= call.duration_ms:
         # The recording would be over before anybody answered: then one of the two clocks is wrong.
         return ()
-    excused_ms = min(rang, LONGEST_RINGING) // _MS
+    excused_ms = min(min(rang, LONGEST_RINGING) // _MS, call.duration_ms // 2)
     return (Excuse(ExcuseRule.RINGING, 0, excused_ms),) if excused_ms else ()
 
 

@@ -179,15 +179,17 @@ def list_inspections(
 
 def _has_state(state: InspectionState, viewer: str | None) -> ColumnElement[bool]:
     """Ask for the state that is shown: what the viewer is at work on is claimed."""
+    has_state = _columns.state == state.value
+    if viewer is None:
+        return has_state
+    # An array, which is known before the rows are looked at: with a join the planner reads them all.
+    own = inspection_sittings.alias().c
+    mine = func.array(
+        select(own.inspection_id).where(own.ended_at.is_(None), own.inspector == viewer).scalar_subquery()
+    )
     if state is InspectionState.CLAIMED:
-        # An array, which is known before the rows are looked at: with a join the planner reads them all.
-        own = inspection_sittings.alias().c
-        mine = select(own.inspection_id).where(own.ended_at.is_(None), own.inspector == viewer)
-        return or_(
-            _columns.state == state.value, _columns.inspection_id == func.any(func.array(mine.scalar_subquery()))
-        )
-    # The state of the row by itself, so that the index of the queue is used.
-    return and_(_columns.state == state.value, ~_IS_MINE)
+        return or_(has_state, _columns.inspection_id == func.any(mine))
+    return and_(has_state, _columns.inspection_id != func.all(mine))
 
 
 def lock_inspection(connection: Connection, inspection_id: UUID) -> Inspection:

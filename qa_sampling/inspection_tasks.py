@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
@@ -44,16 +45,22 @@ _OPEN_DRAWN = text("""
         ON CONFLICT (policy_no) DO UPDATE SET is_random = true, changed_at = excluded.changed_at
     RETURNING policy_no, inspection_id""").bindparams(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))), _names)
 
+# All reasons of a sale at once: who went over the sales once for each reason would hold later ones while it waits for
+# earlier ones, in a circle with a draw.
 _OPEN_RISKY = text("""
     INSERT INTO inspections AS i (inspection_id, policy_no, sales_mode, centre_id, inspection_class, closed_on, origin,
                                   is_random, risk_reasons, state, due_before, created_at, changed_at)
     SELECT n.inspection_id, s.policy_no, s.sales_mode, s.centre_id, s.inspection_class, s.closed_on, 'risk', false,
-           jsonb_build_array(n.code), 'open', s.inspect_before, :now, :now
-      FROM unnest(:ids, :policy_nos, :codes) AS n (inspection_id, policy_no, code)
+           CAST(n.codes AS jsonb), 'open', s.inspect_before, :now, :now
+      FROM unnest(:ids, :policy_nos, :codes) AS n (inspection_id, policy_no, codes)
       JOIN sales s ON s.policy_no = n.policy_no
      ORDER BY s.policy_no
         ON CONFLICT (policy_no) DO UPDATE
-       SET risk_reasons = i.risk_reasons || excluded.risk_reasons, changed_at = excluded.changed_at
+       SET risk_reasons = i.risk_reasons || (
+             SELECT jsonb_agg(c.code ORDER BY c.place)
+               FROM jsonb_array_elements(excluded.risk_reasons) WITH ORDINALITY AS c (code, place)
+              WHERE NOT i.risk_reasons @> c.code),
+           changed_at = excluded.changed_at
      WHERE NOT i.risk_reasons @> excluded.risk_reasons""").bindparams(
     bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))), _names, bindparam("codes", type_=ARRAY(TEXT))
 )
@@ -87,10 +94,15 @@ def open_drawn(
 
 def open_risky(connection: Connection, risks: Sequence[Risk], *, now: datetime) -> None:
     """Open the inspection of each risky sale, or add the reason to the one that there is; no reason stands twice."""
-    for code in sorted({risk.code for risk in risks}):
-        policy_nos = sorted({risk.policy_no for risk in risks if risk.code == code})
-        values = {"ids": [new_id() for _ in policy_nos], "policy_nos": policy_nos, "codes": [code] * len(policy_nos)}
-        connection.execute(_OPEN_RISKY, {**values, "now": now})
+    codes: dict[str, list[str]] = {}
+    for risk in sorted(set(risks), key=lambda one: (one.policy_no, one.code)):
+        codes.setdefault(risk.policy_no, []).append(risk.code)
+    values = {
+        "ids": [new_id() for _ in codes],
+        "policy_nos": list(codes),
+        "codes": [msgspec.json.encode(one).decode() for one in codes.values()],
+    }
+    connection.execute(_OPEN_RISKY, {**values, "now": now})
 
 
 def follow_sale(connection: Connection, policy_no: str, *, now: datetime) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
+from compliance.register_tables import spelling
 from compliance.shanghai import shanghai_day
 from qa_sampling.eligibility import (
     Bar,
@@ -31,14 +32,18 @@ class Asker(NamedTuple):
         return shanghai_day(self.now)
 
 
+_PERSON = spelling("CAST(:person AS text)")
+
 # A version lasts until its own end or the day before the next one, whichever comes first. One that another of the same
 # day replaces lasted until that was recorded: otherwise a role that began and ended today, or one that is taken back as
 # if it had never been, would leave nothing behind.
-_SPELLS = text("""
+_SPELLS = text(rf"""
     WITH named AS (
-        SELECT row_id FROM register_versions WHERE register = 'agents' AND body ->> 'user_id' = :person
+        SELECT row_id FROM register_versions
+         WHERE register = 'agents' AND {spelling("body ->> 'user_id'")} = {_PERSON}
          UNION
-        SELECT row_id FROM register_versions WHERE register = 'agents' AND body ->> 'supervisor_user_id' = :person
+        SELECT row_id FROM register_versions
+         WHERE register = 'agents' AND {spelling("body ->> 'supervisor_user_id'")} = {_PERSON}
     ), lasting AS (
         SELECT row_id, body, effective_from AS from_on,
                least(effective_through, CASE WHEN lead(effective_from) OVER w = effective_from
@@ -50,8 +55,8 @@ _SPELLS = text("""
     SELECT l.row_id AS agent_id, k.kind, l.from_on, l.through_on
       FROM lasting l, LATERAL (VALUES ('seller', l.body ->> 'user_id'),
                                       ('supervisor', l.body ->> 'supervisor_user_id')) AS k (kind, person)
-     WHERE k.person = :person AND (l.through_on IS NULL OR l.from_on <= l.through_on)
-     ORDER BY 1, 2, 3""")
+     WHERE {spelling("k.person")} = {_PERSON} AND (l.through_on IS NULL OR l.from_on <= l.through_on)
+     ORDER BY 1, 2, 3""")  # noqa: S608 - only text of ours
 
 _SOLD_BY = text("""
     SELECT s.policy_no, s.agent_id, s.closed_on, c.agent_ids, c.days

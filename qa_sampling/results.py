@@ -19,7 +19,7 @@ from qa_sampling.inspector_roles import check_may_inspect
 from qa_sampling.listening import length
 from qa_sampling.remedy import Remedy, remedy
 from qa_sampling.result_rows import Judgement, StoredResult, add_result, newest_version, read_results
-from qa_sampling.sale_recordings import RecordingCoverage, coverage_of
+from qa_sampling.sale_recordings import RecordingCoverage, coverage_of, is_whole
 from qa_sampling.scorecard import Answer, Scorecard, score, settled_answers
 from qa_sampling.scorecards import read_scorecard
 from qa_sampling.second_scorings import choose, note_scored
@@ -108,7 +108,7 @@ def submit(
 
 def _check_heard(inspection_id: UUID, coverage: Sequence[RecordingCoverage]) -> None:
     unheard = [Unheard(one.recording_id, length(one.missing), one.coverage_bp) for one in coverage if one.missing]
-    if unheard or not coverage:
+    if not is_whole(coverage):
         raise NotHeardError(inspection_id, unheard)
 
 

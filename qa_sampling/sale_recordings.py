@@ -1,7 +1,7 @@
 """The recordings of a sale, and how much of each an inspector has heard.
 
 A sale has the recordings that name its policy number and those of its calls, whenever they arrive, as long as they are
-not disposed of. What an inspector heard counts for one inspection over all his sittings of it.
+not disposed of. What an inspector heard counts for one inspection over all his sittings of it for the same purpose.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,12 +61,18 @@ _RECORDINGS = text("""
       LEFT JOIN call_records c ON c.call_id = r.call_id
      WHERE r.disposed_at IS NULL ORDER BY l.policy_no, r.started_at, r.recording_id""").bindparams(_policy_nos)
 
+# Only what was heard for the work that he is at, or was at last: who judges anew hears anew.
 _HEARD = text("""
     SELECT l.inspection_id, l.recording_id, l.intervals
       FROM unnest(:ids, :inspectors) AS h (inspection_id, inspector)
-      JOIN listening_reports l ON l.inspection_id = h.inspection_id AND l.inspector = h.inspector""").bindparams(
-    bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))), bindparam("inspectors", type_=ARRAY(TEXT))
-)
+     CROSS JOIN LATERAL (SELECT s.purpose FROM inspection_sittings s
+                          WHERE s.inspection_id = h.inspection_id AND s.inspector = h.inspector
+                          ORDER BY s.ended_at IS NULL DESC, s.claimed_at DESC, s.sitting_id DESC LIMIT 1) w
+      JOIN inspection_sittings o
+        ON o.inspection_id = h.inspection_id AND o.inspector = h.inspector AND o.purpose = w.purpose
+      JOIN listening_reports l
+        ON l.inspection_id = h.inspection_id AND l.inspector = h.inspector AND l.sitting_id = o.sitting_id
+""").bindparams(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))), bindparam("inspectors", type_=ARRAY(TEXT)))
 
 _POLICY_NO = text("SELECT policy_no FROM inspections WHERE inspection_id = :inspection_id")
 
@@ -110,7 +116,7 @@ def coverage_of(connection: Connection, inspection_id: UUID, inspector: str) -> 
 
 
 def spans_heard(connection: Connection, hearers: Mapping[UUID, str]) -> dict[tuple[UUID, UUID], list[Span]]:
-    """Return what one person per inspection heard, by inspection and recording, in order and merged."""
+    """Return what one person per inspection heard for his last purpose, by inspection and recording, merged."""
     asked = {"ids": list(hearers), "inspectors": list(hearers.values())}
     reported: dict[tuple[UUID, UUID], list[Span]] = {}
     for row in connection.execute(_HEARD, asked) if hearers else ():
@@ -135,5 +141,8 @@ def covered_by(recording: SaleRecording, heard: Sequence[Span]) -> RecordingCove
 
 
 def is_whole(coverage: Sequence[RecordingCoverage]) -> bool:
-    """Say whether there is a recording at all and no millisecond of any is missing (art. 34: 全程)."""
-    return bool(coverage) and all(not one.missing for one in coverage)
+    """Say whether there is something to hear at all and no millisecond of it is missing (art. 34: 全程).
+
+    A recording that rounds to no millisecond is nothing to hear.
+    """
+    return any(one.duration_ms for one in coverage) and all(not one.missing for one in coverage)

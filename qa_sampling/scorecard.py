@@ -172,7 +172,11 @@ def settled_answers(
         for place, one in enumerate(answers)
         for field, msg in _answer_faults(one, named.get(one.item_id), durations, suggestions.get(one.item_id))
     ]
-    faults += [Fault("answers", f"{item_id} is answered {n} times") for item_id, n in counts.items() if n > 1]
+    faults += [
+        Fault("answers", f"{item_id} is answered {n} times")
+        for item_id, n in counts.items()
+        if n > 1 and item_id in named
+    ]
     if faults:
         raise AnswersError(faults)
     missing = [item_id for item_id in named if item_id not in counts]

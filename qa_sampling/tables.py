@@ -117,6 +117,7 @@ inspections = Table(
     CheckConstraint("outcome IN ('passed', 'failed')", name="outcome"),
     CheckConstraint("(submitted_at IS NULL) = (is_in_time IS NULL)", name="submitted"),
     Index("ix_inspections_due", "state", "due_before", "inspection_id"),
+    Index("ix_inspections_listed", "due_before", "inspection_id"),
     Index("ix_inspections_waiting", "due_before", "inspection_id", postgresql_where=text("submitted_at IS NULL")),
     Index(
         "ix_inspections_days",

@@ -31,9 +31,11 @@ class Task(NamedTuple):
     purpose: Purpose
 
 
-_NOT_JUDGED_BY_HIM = """NOT EXISTS (
-    SELECT FROM inspection_results r
-     WHERE r.inspection_id = i.inspection_id AND r.version IS NOT NULL AND r.inspector = :inspector)"""
+# Who judged it knows what was said of it, and who filed its appeal would judge in his own cause.
+_IS_NEW_TO_HIM = """NOT EXISTS (
+    SELECT FROM inspection_results r WHERE r.inspection_id = i.inspection_id AND r.inspector = :inspector)
+          AND NOT EXISTS (
+    SELECT FROM inspection_appeals f WHERE f.inspection_id = i.inspection_id AND f.filed_by = :inspector)"""
 
 
 def _waiting(is_due: str) -> TextClause:
@@ -50,13 +52,13 @@ def _waiting(is_due: str) -> TextClause:
       (SELECT i.inspection_id, i.policy_no, s.score_before, 'second_scoring'
          FROM second_scorings s JOIN inspections i ON i.inspection_id = s.inspection_id
         WHERE s.second_result_id IS NULL AND s.score_before {is_due} AND (s.score_before, s.inspection_id) > (:due, :id)
-          AND {_NOT_JUDGED_BY_HIM}
+          AND {_IS_NEW_TO_HIM}
         ORDER BY s.score_before, s.inspection_id LIMIT :limit)
       UNION ALL
       (SELECT i.inspection_id, i.policy_no, a.decide_before, 'appeal'
          FROM inspection_appeals a JOIN inspections i ON i.inspection_id = a.inspection_id
         WHERE a.decided_at IS NULL AND a.decide_before {is_due} AND (a.decide_before, a.inspection_id) > (:due, :id)
-          AND {_NOT_JUDGED_BY_HIM}
+          AND {_IS_NEW_TO_HIM}
         ORDER BY a.decide_before, a.inspection_id LIMIT :limit)) w
      ORDER BY due_before, inspection_id LIMIT :limit""")  # noqa: S608 - only text of ours
 

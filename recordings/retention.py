@@ -58,7 +58,8 @@ _ROWS_SQL = """
            retention_basis, disposed_at
       FROM recordings WHERE recording_id = ANY(:ids) ORDER BY recording_id"""
 _ROWS = text(_ROWS_SQL).bindparams(_ids)
-_LOCKED_ROWS = text(f"{_ROWS_SQL} FOR UPDATE").bindparams(_ids)
+# Not the key: who only refers to a recording, such as a report of listening to it, need not wait, nor wait in a circle.
+_LOCKED_ROWS = text(f"{_ROWS_SQL} FOR NO KEY UPDATE").bindparams(_ids)
 
 _SALES = text("""
     SELECT r.recording_id, s.policy_no, s.retention_class, s.ended_on

@@ -15,7 +15,7 @@ from qa_sampling.appeals import NewAppeal, StoredAppeal, file_appeal, read_appea
 from qa_sampling.corrections import open_correction
 from qa_sampling.inspection_deadlines import appeal_before
 from qa_sampling.inspection_rows import InspectionState, read_inspection
-from qa_sampling.result_rows import StoredResult, may_see, read_results
+from qa_sampling.result_rows import StoredResult, may_see, newest_version, read_results
 from qa_sampling.results import Submission, Submitted, submit
 from qa_sampling.scorecard import WHOLE_BP, Answer, Verdict
 from qa_sampling.second_scorings import is_second_waiting
@@ -187,11 +187,11 @@ def results(inspection_id: UUID, connection: Transaction, actor: Reader) -> Resp
     ):
         return json_response({"items": [], "appeal_before": None, "appeal": None})
     filed = read_appeal(connection, inspection_id)
-    submitted_at = [one.submitted_at for one in found if one.version is not None]
+    newest = newest_version(found)
     return json_response(
         {
             "items": [_result(one, actor) for one in found],
-            "appeal_before": appeal_before(submitted_at[-1]) if submitted_at else None,
+            "appeal_before": None if newest is None else appeal_before(newest.submitted_at),
             "appeal": None if filed is None else _appeal(filed, actor),
         }
     )

@@ -34,6 +34,22 @@ def test_ringing_is_excused_up_to_a_minute(rang: float, excused_ms: int) -> None
 
 
 @pytest.mark.parametrize(
+    ("seconds", "rang", "excused_ms"),
+    [
+        pytest.param(60, 59.999, 30_000, id="an answer at the end of a short call"),
+        pytest.param(60, 30, 30_000, id="half of it"),
+        pytest.param(60, 29.999, 29_999, id="less than half"),
+        pytest.param(0.003, 0.002, 1, id="an odd millisecond is heard"),
+        pytest.param(0.001, 0.0009, None, id="nothing is left to halve"),
+    ],
+)
+def test_the_record_of_a_call_never_excuses_more_than_half(seconds: float, rang: float, excused_ms: int | None) -> None:
+    expected = [] if excused_ms is None else [Excuse(ExcuseRule.RINGING, 0, excused_ms)]
+
+    assert excuses(call(rang=rang, seconds=seconds)) == expected
+
+
+@pytest.mark.parametrize(
     "rang",
     [
         pytest.param(None, id="not answered, or not known"),

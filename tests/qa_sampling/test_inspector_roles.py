@@ -133,3 +133,34 @@ def test_who_became_a_seller_with_an_earlier_date_is_refused_from_then_on(connec
     add_agent(connection, "agent-9", {"user_id": "ins"}, since=LONG_AGO)
 
     assert refused(connection) == ["seller_now"]
+
+
+SPELLINGS = {
+    "as it is": "ins-1",
+    "with a capital": "Ins-1",
+    "a blank before": " ins-1",
+    "a blank and a tab behind": "ins-1 \t",
+    "an ideographic blank": "\u3000ins-1",
+    "full width": "ｉｎｓ－１",
+}
+
+
+@pytest.mark.parametrize("user_id", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_seller_is_known_however_his_user_id_is_spelt(connection: Connection, user_id: str) -> None:
+    add_sale(connection)
+    change_agent(connection, "agent-1", {"user_id": user_id}, since=CLOSED_ON)
+
+    assert refused(connection, person="ins-1") == ["seller_now"]
+
+
+def test_a_supervisor_is_known_however_his_user_id_is_spelt(connection: Connection) -> None:
+    add_sale(connection)
+    change_agent(connection, "agent-1", {"supervisor_user_id": " INS-1"}, since=CLOSED_ON)
+
+    assert refused(connection, person="ins-1") == ["supervises"]
+
+
+def test_who_asks_is_known_however_his_own_is_spelt(connection: Connection) -> None:
+    add_agent(connection, "agent-9", {"user_id": "ins"})
+
+    assert spells(connection, "INS ") == spells(connection, "ins") != []

@@ -8,12 +8,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from infra.ids import new_id
+from qa_sampling.claims import claim_next
 from qa_sampling.inspection_tasks import follow_sales, open_drawn
+from qa_sampling.listening_reports import report
 from recordings.retention import refresh
 from services.inspection_clock import bring_deadlines, end_claims
+from services.sales_service import archive_follows
 from tests.conftest import NOON, ClientFor, SettableClock
 from tests.gate_facts import write_registers
-from tests.qa_sampling.inspection_desk import add_inspection, add_scorecard, set_due
+from tests.qa_sampling.inspection_desk import add_inspection, add_recording, add_scorecard, set_due
 from tests.recordings import archive_rows
 from tests.sale_bodies import SALE
 
@@ -216,3 +219,19 @@ def test_who_works_on_it_sees_it_as_claimed_by_himself_and_nothing_of_the_first_
     assert (third.get(path).json()["claimed_by"], third.get(path).json()["submitted_at"]) == (None, None)
     assert client_for("inspector", owner="first").get(path).json()["in_time"]
     assert (officer.get(path).json()["state"], officer.get(path).json()["claimed_by"]) == ("submitted", "first")
+
+
+def test_a_report_of_listening_does_not_wait_for_who_changes_the_sale(officer: httpx2.Client, engine: Engine) -> None:
+    # Who changes a sale holds its recordings and then asks for the inspection; who reports comes the other way.
+    inspection_id = sold(officer, engine)
+    with engine.begin() as connection:
+        recording_id = add_recording(connection, policy_no="P-1")
+        claim_next(connection, "ins", now=NOON)
+
+    with engine.begin() as changing, engine.begin() as reporting:
+        archive_follows(changing, "P-1", now=NOON)
+        reporting.execute(text("SET LOCAL lock_timeout = '2s'"))
+        later = NOON + timedelta(seconds=30)
+        heard = report(reporting, inspection_id, recording_id, [(0, 60_000)], inspector="ins", now=later)
+
+    assert heard.coverage_bp == 10_000

@@ -245,6 +245,7 @@ def upgrade() -> None:
         postgresql_include=["is_random", "is_in_time", "due_before", "outcome"],
     )
     op.create_index("ix_inspections_due", "inspections", ["state", "due_before", "inspection_id"], unique=False)
+    op.create_index("ix_inspections_listed", "inspections", ["due_before", "inspection_id"], unique=False)
     op.create_index(
         "ix_inspections_waiting",
         "inspections",
@@ -531,7 +532,7 @@ def _index_users() -> None:
         op.create_index(
             f"ix_register_versions_{name}",
             "register_versions",
-            [sa.literal_column(f"(body ->> '{field}')")],
+            [sa.literal_column(rf"lower(regexp_replace(normalize(body ->> '{field}', NFKC), '\s', '', 'g'))")],
             unique=False,
             postgresql_where=sa.text("register = 'agents'"),
         )
