@@ -74,6 +74,8 @@ def _add_late(connection: Connection, draw: StoredDraw, policy_no: str, *, is_dr
 
 def _draw_waiting(connection: Connection, draw_id: UUID, policy_nos: Sequence[str], *, at: datetime) -> None:
     """Have sales drawn that came late before, and were not drawn then."""
+    columns = draw_tickets.c
+    late = update(draw_tickets).where(columns.draw_id == draw_id, columns.kind == "late")
     for policy_no, inspection_id in open_drawn(connection, policy_nos, now=at).items():
-        its = (draw_tickets.c.draw_id == draw_id) & (draw_tickets.c.policy_no == policy_no)
-        connection.execute(update(draw_tickets).where(its).values(is_drawn=True, inspection_id=inspection_id))
+        drawn = late.where(columns.policy_no == policy_no)
+        connection.execute(drawn.values(is_drawn=True, inspection_id=inspection_id))

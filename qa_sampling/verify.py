@@ -127,11 +127,11 @@ def read_bundle(content: bytes) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BundleError(f"the field {twice[:40]!a} stands twice in one object, and readers differ in which counts")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BundleError(f"the field {name[:40]!a} stands twice in one object, and readers differ in which counts")
+        found[name] = value
     return found
 
 
@@ -354,16 +354,18 @@ class Draw:
         drawn = {policy_no for _, policy_no in in_order[: size_of(len(in_order), self.bundle["rate_bp"])]}
         ranks, place = list(in_order), 0
         late: list[dict[str, Any]] = []
+        came: set[str] = set()
         last = instant_of(self.bundle["drawn_at"])
         while place < len(items):
             item, where = items[place], f"additions[{place}]"
             place += 1
             at = instant_of(item["recorded_at"])
-            if not self.check_addition(where, item, {one["policy_no"] for one in late}):
+            if not self.check_addition(where, item, came):
                 continue
             if last is not None and at is not None and at <= last:
                 self.report.add(f"{where}.recorded_at", "must be later than the draw and every late sale before")
             last = at
+            came.add(item["policy_no"])
             late.append(item)
             promoted = self.grow(ranks, drawn, item)
             place = self.check_promoted(items, place, promoted, at)
@@ -375,14 +377,14 @@ class Draw:
                 message = f"{item['policy_no']} {rule} to be drawn by its ticket, and the bundle says otherwise"
                 self.report.add("additions.drawn", message, kind="late sales")
 
-    def check_addition(self, where: str, item: dict[str, Any], late: set[str]) -> bool:
+    def check_addition(self, where: str, item: dict[str, Any], came: set[str]) -> bool:
         """Check what can be said of a late sale alone; return whether it can come again."""
         self.check_ticket(where, item)
         if item["in_frame"]:
             message = f"{item['policy_no']} is not drawn by the growth of the frame at this place"
             self.report.add(where, message, kind="promoted sales")
             return False
-        if item["policy_no"] in self.frame or item["policy_no"] in late:
+        if item["policy_no"] in self.frame or item["policy_no"] in came:
             self.report.add(where, f"{item['policy_no']} is in the frame or came late already", kind="late twice")
             return False
         if not self.bundle["from"] <= item["closed_on"] <= self.bundle["to"]:
@@ -435,7 +437,8 @@ class Draw:
                 self.report.add(where, f"{policy_no} is neither in the frame nor in the additions", kind="replacements")
             if policy_no in drawn or policy_no in replacing:
                 self.report.add(where, f"{policy_no} was drawn already", kind="replacements")
-            if item["replaces"] not in drawn | replacing or item["replaces"] in replaced:
+            is_drawn = item["replaces"] in drawn or item["replaces"] in replacing
+            if not is_drawn or item["replaces"] in replaced:
                 message = f"{item['replaces']}, which it replaces, is not drawn, or was replaced before"
                 self.report.add(f"{where}.replaces", message, kind="replacements")
             replaced.add(item["replaces"])
