@@ -88,6 +88,7 @@ _MISSED_NUMBERS = text("""
     SELECT a.inspection_class, sum(CAST(i.details ->> 'shortfall' AS integer))::bigint AS missing
       FROM sampling_alerts a JOIN incidents i USING (incident_id)
      WHERE a.kind = 'missed' AND a.closed_on >= :since GROUP BY 1""")
+_BEGAN_ON = text("SELECT min(from_on) FROM draws")
 _ALERTED = text("SELECT sales_mode, centre_id, inspection_class, closed_on, kind FROM sampling_alerts")
 
 
@@ -181,7 +182,8 @@ def _foreseen(one: Expected, pace: Pace) -> dict[str, object]:
 
 def _missed(connection: Connection, told: set[_Alert], *, now: datetime) -> list[tuple[_Alert, NewIncident]]:
     today = shanghai_day(now)
-    wanted = QuotaFilter(from_on=today - LOOK_BACK, to_on=today, by_day=True)
+    began_on = connection.execute(_BEGAN_ON).scalar_one()
+    wanted = QuotaFilter(from_on=max(today - LOOK_BACK, began_on or date.min), to_on=today, by_day=True)
     short = [
         one
         for one in read_quotas(connection, wanted, now=now)
