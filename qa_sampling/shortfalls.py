@@ -93,6 +93,7 @@ _MISSED_NUMBERS = text("""
              WHERE a.kind = 'missed' AND a.closed_on >= :since
              GROUP BY a.sales_mode, a.centre_id, a.inspection_class, a.closed_on) t
      GROUP BY 1""")
+_BEGAN_ON = text("SELECT min(from_on) FROM draws")
 _ALERTED = text("""
     SELECT a.sales_mode, a.centre_id, a.inspection_class, a.closed_on, a.kind,
            coalesce(max(CAST(i.details ->> 'shortfall' AS integer)), 0) AS missing
@@ -190,7 +191,8 @@ def _foreseen(one: Expected, pace: Pace) -> dict[str, object]:
 def _missed(connection: Connection, told: Mapping[_Alert, int], *, now: datetime) -> list[tuple[_Alert, NewIncident]]:
     # Sales dated back into a day of which a shortfall was told may make it a much greater one.
     today = shanghai_day(now)
-    wanted = QuotaFilter(from_on=today - LOOK_BACK, to_on=today, by_day=True)
+    began_on = connection.execute(_BEGAN_ON).scalar_one()
+    wanted = QuotaFilter(from_on=max(today - LOOK_BACK, began_on or date.min), to_on=today, by_day=True)
     short = [
         one
         for one in read_quotas(connection, wanted, now=now)

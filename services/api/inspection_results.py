@@ -220,7 +220,7 @@ def _result(one: StoredResult, actor: Actor) -> Mapping[str, object]:
         "outcome": one.outcome,
         "score_bp": one.score_bp,
         "failed_fatal": one.failed_fatal,
-        "answers": [{**answer, "note": _words(answer["note"], actor)} for answer in one.answers],
+        "answers": [_answer(answer, actor) for answer in one.answers],
         "comment": _words(one.comment, actor),
         "coverage": one.coverage,
         "inspector": one.inspector,
@@ -243,6 +243,11 @@ def _appeal(one: StoredAppeal, actor: Actor) -> Mapping[str, object]:
         "decided_at": None if one.decided_at is None else one.decided_at.astimezone(SHANGHAI),
         "decided_result_id": None if one.decided_result_id is None else str(one.decided_result_id),
     }
+
+
+def _answer(answer: Mapping[str, Any], actor: Actor) -> dict[str, object]:
+    """Return an answer in the order of its fields; rows keep them in another."""
+    return {**{name: answer[name] for name in AnswerShown.model_fields}, "note": _words(answer["note"], actor)}
 
 
 def _words(words: Any, actor: Actor) -> str | None:  # noqa: ANN401 - of JSON

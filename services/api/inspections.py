@@ -66,6 +66,8 @@ _AS_STORED = (
     "risk_reasons",
     "claimed_by",
 )
+_OF_ITEM = ("item_id", "text", "article", "fatal", "weight")
+"""Rows keep them in another order."""
 
 
 @router.get("", response_model=None, responses={200: {"model": InspectionList}})
@@ -159,7 +161,8 @@ def _scorecard(connection: Connection, inspection_id: UUID, *, now: datetime) ->
     found = find_scorecard(connection, inspection_id, on=shanghai_day(now))
     if found is None:
         return None
-    return {**found._asdict(), "items": [{**item, "suggestion": None} for item in found.items]}
+    items = [{**{name: item[name] for name in _OF_ITEM}, "suggestion": None} for item in found.items]
+    return {**found._asdict(), "items": items}
 
 
 def _listed(

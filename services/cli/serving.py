@@ -32,6 +32,7 @@ from infra.settings import Settings, child_environment
 from infra.supervisor import Child
 from infra.supervisor import run as supervise
 from services import all_tables
+from services.archive_places import open_places
 from services.attesting import AttesterSettingsError, read_attesters
 from services.cli.terminal import (
     BAD_USAGE,
@@ -230,7 +231,7 @@ def _prepare(settings: Settings, url: str) -> timedelta:
         _adopt_policy(engine, settings, clock_with_offset(earlier))
         _adopt_scorecard(engine, clock_with_offset(earlier))
         if settings.database_url is None:
-            _load_demo(settings, engine, now=settings.demo_clock or utc_now())
+            _load_demo(settings, engine, clock_with_offset(earlier), now=settings.demo_clock or utc_now())
     engine.dispose()
     return offset
 
@@ -262,7 +263,7 @@ def _latest_instant(engine: Engine) -> datetime | None:
         return found
 
 
-def _load_demo(settings: Settings, engine: Engine, *, now: datetime) -> None:
+def _load_demo(settings: Settings, engine: Engine, clock: Clock, *, now: datetime) -> None:
     from services.demo.load import is_loaded, load_demo  # noqa: PLC0415 - as the module says
 
     with engine.connect() as connection:
@@ -270,8 +271,20 @@ def _load_demo(settings: Settings, engine: Engine, *, now: datetime) -> None:
     if loaded:
         say("the database holds data already; it is kept")
         return
-    say("the database is empty: loading demo data (about ten seconds)")
-    load_demo(engine, now=now, data_dir=settings.data_dir, progress=lambda message, _share: say(f"  {message}"))
+    say("the database is empty: loading demo data (about twenty seconds)")
+    places = open_places(settings, clock=clock)
+    try:
+        load_demo(
+            engine,
+            now=now,
+            data_dir=settings.data_dir,
+            places=places,
+            progress=lambda message, _share: say(f"  {message}"),
+        )
+    except ObjectStoreError as error:
+        fail(f"the demo's recordings cannot be stored: {error}")
+    finally:
+        places.close()
 
 
 def _children(offset: timedelta) -> list[Child]:

@@ -58,6 +58,10 @@ class Chance:
     def dice(self, *key: Key) -> Dice:
         return Dice(self._digest(key, size=64))
 
+    def octets(self, size: int, *key: Key) -> bytes:
+        """Return `size` bytes, at most 64."""
+        return self._digest(key, size=size)
+
     def uuid7(self, at: datetime, *key: Key) -> UUID:
         """Return an id in the form of a UUIDv7 made at `at`, with hashed bits where chance would be."""
         milliseconds = round(at.timestamp() * 1000)

@@ -16,6 +16,7 @@ from compliance.register_tables import customer_phones, register_rows, register_
 from compliance.shanghai import midnight, shanghai_day
 from compliance.tables import audit_events, call_checks, do_not_call_entries
 from compliance.working_days import package_calendar
+from recordings.places import Places
 from recordings.tables import archive_begun
 from services.demo.block_plan import CALLED_ENTRIES, Listing, fresh_blocks, planned_blocks
 from services.demo.block_rows import write_blocks, write_release_requests
@@ -23,6 +24,9 @@ from services.demo.call_history import History, write_day
 from services.demo.call_plan import DAYS, check_instants, dialling
 from services.demo.facts import CHANCE, DemoFacts, demo_facts
 from services.demo.files import write_files
+from services.demo.inspected_month import Month, write_month
+from services.demo.late_plan import with_late_sales
+from services.demo.month_clock import MonthClock
 from services.demo.people_plan import PlannedCustomer, agent_versions, planned_customers
 from services.demo.register_plan import PlannedVersion, planned_registers
 from services.demo.rows import copy_rows, json_text
@@ -42,7 +46,10 @@ _ONE_LOADER_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7346204)")
 _ANALYZE = text(
     "ANALYZE register_versions, customer_phones, do_not_call_entries, do_not_call_phones, do_not_call_events"
 )
-_ANALYZE_CALLS = text("ANALYZE call_checks, calling_sides, call_records, incidents")
+_ANALYZE_CALLS = text("ANALYZE call_checks, calling_sides, call_records, incidents, sales, sale_calls")
+_ANALYZE_INSPECTIONS = text(
+    "ANALYZE draws, draw_tickets, inspections, inspection_sittings, inspection_results, listening_reports, recordings"
+)
 
 
 def is_loaded(connection: Connection) -> bool:
@@ -53,17 +60,18 @@ def is_loaded(connection: Connection) -> bool:
     return any(connection.execute(one.limit(1)).first() is not None for one in (marked, *filled, checked))
 
 
-def load_demo(engine: Engine, *, now: datetime, data_dir: Path, progress: Progress) -> DemoFacts:
+def load_demo(engine: Engine, *, now: datetime, data_dir: Path, places: Places, progress: Progress) -> DemoFacts:
     """Load the demo, which ends at `now`, and write its files; does nothing to a database that holds data.
 
-    The files are in their places before the data are committed: a database with the demo has its tokens.
+    Recordings are put into the first store of `places`, where those of a load that was cut short are found again. The
+    files are in their places before the data are committed: a database with the demo has its tokens.
     """
     with engine.begin() as connection:
         connection.execute(_ONE_LOADER_AT_A_TIME)
         if not is_loaded(connection):
             data_dir.mkdir(parents=True, exist_ok=True)
-            _load(connection, now=now, progress=progress)
-            progress("writing tokens and files", 0.97)
+            _load(connection, now=now, data_dir=data_dir, places=places, progress=progress)
+            progress("writing tokens and files", 0.99)
             write_files(connection, CHANCE, data_dir, now=now)
             _mark(connection, now=now)
             progress("demo data loaded", 1.0)
@@ -78,7 +86,7 @@ def _mark(connection: Connection, *, now: datetime) -> None:
     )
 
 
-def _load(connection: Connection, *, now: datetime, progress: Progress) -> None:
+def _load(connection: Connection, *, now: datetime, data_dir: Path, places: Places, progress: Progress) -> None:
     today = shanghai_day(now)
     progress("registers, agents and customers", 0.0)
     _write_policy(connection, now=now)
@@ -98,18 +106,34 @@ def _load(connection: Connection, *, now: datetime, progress: Progress) -> None:
     _write_days(connection, history, progress=progress)
     fresh = ENTRIES - _LISTED_BEFORE - history.counts.refusals
     write_blocks(connection, CHANCE, list(fresh_blocks(listing, first=_LISTED_BEFORE, count=fresh)))
+    progress("sales, draws, recordings and inspections", 0.8)
     sold = planned_sales(CHANCE, history.sold, customers, now=now)
-    write_sales(connection, CHANCE, sold, book=book, calendar=history.calendar)
+    timely, late = with_late_sales(sold, now=now)
+    write_sales(connection, CHANCE, timely, book=book, calendar=history.calendar)
     connection.execute(_ANALYZE_CALLS)
-    # The demo's calls have no recordings: only those of after it need one.
+    # Most of the demo's calls have no recordings: only those of after it need one.
     connection.execute(insert(archive_begun).values(begun_at=now))
+    write_month(
+        Month(
+            connection=connection,
+            chance=CHANCE,
+            places=places,
+            data_dir=data_dir,
+            book=book,
+            calendar=history.calendar,
+            late=late,
+            now=now,
+            clock=MonthClock(CHANCE, now - timedelta(days=DAYS + 1)),
+        )
+    )
+    connection.execute(_ANALYZE_INSPECTIONS)
 
 
 def _write_days(connection: Connection, history: History, *, progress: Progress) -> None:
     days = check_instants(history.chance, history.calendar, now=history.now, count=CHECKS)
     for number, instants in enumerate(days):
         if number % 10 == 0:
-            progress(f"{DAYS} days of checks and calls: day {number + 1}", 0.45 + 0.5 * number / len(days))
+            progress(f"{DAYS} days of checks and calls: day {number + 1}", 0.45 + 0.35 * number / len(days))
         write_day(connection, history, instants)
 
 

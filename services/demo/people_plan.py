@@ -40,6 +40,9 @@ class PlannedAgent:
         return register_id("agents", self.key, self.index)
 
 
+_NEW_AGENT = 6
+"""By index within each centre; certified shortly before the demo's calls."""
+
 _FLAWS = {5: "not_certified", 7: "expired", 9: "not_trained", 10: "ended"}
 """By index within each centre."""
 
@@ -61,6 +64,8 @@ def agent_versions(chance: Chance, today: date) -> Iterator[PlannedVersion]:
             yield _agent_version(agent, number, FIRST_DAY, FIRST_DAY, LAST_DAY)
             continue
         joined_on = today - timedelta(days=_OLDER_THAN_THE_CALLS + 60 + chance.below(1500, "joined", number))
+        if agent.index == _NEW_AGENT:
+            joined_on = today - timedelta(days=_OLDER_THAN_THE_CALLS + chance.below(20, "joined", number))
         through = today + timedelta(days=40 + chance.below(600, "certified", number))
         if agent.flaw == "expired":
             through = today - timedelta(days=12 + agent.index)

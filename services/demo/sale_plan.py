@@ -35,6 +35,9 @@ _FIRST_PARTICIPATING = date(2017, 2, 1)
 """From when on the demo's insurer may sell such products (art. 19)."""
 
 _OLDER_THAN_THE_CALLS = 60
+_OLDEST, _ELDERLY = 57, 68
+"""Applicants who would be the one are the other, and sign on paper: one in forty."""
+
 _IN_THE_EVENING = timedelta(hours=18)
 
 
@@ -163,8 +166,10 @@ def _sale(dice: Dice, products: dict[str, _Product], policy_no: str, code: str, 
     product, closed_on = products[code], shanghai_day(closed_at)
     cover_start = closed_on + timedelta(days=1)
     months = 6 if code == _ACCIDENT and dice.hits(300) else _MONTHS.get(code)
-    can_be_recorded = product.is_ordinary and not product.medical_exam
     age_years = 62 if dice.hits(12) else 20 + dice.below(38)
+    if age_years == _OLDEST:
+        age_years = _ELDERLY
+    can_be_recorded = product.is_ordinary and not product.medical_exam and age_years != _ELDERLY
     return NewSale(
         policy_no=policy_no,
         product_code=code,

@@ -197,6 +197,17 @@ def test_what_was_never_drawn_is_missed_as_well(connection: Connection) -> None:
     assert [raise_at(connection, now) for now in (ENDS - timedelta(seconds=1), ENDS)] == [0, 1]
 
 
+def test_days_of_before_the_first_draw_are_not_told_of(connection: Connection) -> None:
+    add_sales(connection, 1, prefix="B", closed_on=DAY - timedelta(days=1))
+    add_sales(connection, 10)
+    add_draw(connection, OVER)
+
+    raise_at(connection, ENDS)
+
+    missed = [one for one in incidents(connection) if one.kind == "sampling_shortfall"]
+    assert [one.details["closed_on"] for one in missed] == [DAY.isoformat()]
+
+
 def test_a_minimum_that_was_met_is_no_shortfall(connection: Connection) -> None:
     add_sales(connection, 10)
     for policy_no in drawn_in(connection, add_draw(connection, OVER)):

@@ -28,6 +28,7 @@ from services.demo.facts import DemoFacts, demo_facts
 from services.demo.files import OWNERS
 from services.demo.load import is_loaded, load_demo
 from services.tokens import find_token, hash_token
+from tests.recordings.desk import places_below
 from tests.unguarded import unguarded
 
 AFTERNOON = datetime(2026, 11, 23, 16, 0, tzinfo=SHANGHAI)
@@ -45,7 +46,11 @@ class Loaded:
 def _load(engine: Engine, data_dir: Path) -> Loaded:
     messages: list[tuple[str, float]] = []
     facts = load_demo(
-        engine, now=AFTERNOON, data_dir=data_dir, progress=lambda what, share: messages.append((what, share))
+        engine,
+        now=AFTERNOON,
+        data_dir=data_dir,
+        places=places_below(data_dir),
+        progress=lambda what, share: messages.append((what, share)),
     )
     return Loaded(engine, data_dir, facts, messages)
 
@@ -117,7 +122,10 @@ _LATEST = """
       (SELECT max(recorded_at) FROM do_not_call_events), (SELECT max(recorded_at) FROM incident_events),
       (SELECT max(recorded_at) FROM sale_events), (SELECT max(changed_at) FROM sales),
       (SELECT max(recorded_at) FROM register_versions), (SELECT max(decided_at) FROM approvals),
-      (SELECT max(requested_at) FROM approvals), (SELECT max(recorded_at) FROM audit_events))"""
+      (SELECT max(requested_at) FROM approvals), (SELECT max(recorded_at) FROM audit_events),
+      (SELECT max(drawn_at) FROM draws), (SELECT max(recorded_at) FROM draw_tickets),
+      (SELECT max(changed_at) FROM inspections), (SELECT max(submitted_at) FROM inspection_results),
+      (SELECT max(reported_at) FROM listening_reports), (SELECT max(recorded_at) FROM recordings))"""
 
 
 def test_the_demo_ends_at_the_clock(reader: Connection) -> None:
@@ -165,6 +173,18 @@ _DATA = (
     "sales",
     "sale_calls",
     "sale_events",
+    "recordings",
+    "recording_segments",
+    "recording_events",
+    "draws",
+    "draw_tickets",
+    "inspections",
+    "inspection_sittings",
+    "listening_reports",
+    "inspection_results",
+    "inspection_appeals",
+    "second_scorings",
+    "sampling_alerts",
 )
 
 
@@ -200,7 +220,7 @@ def test_a_load_cut_short_leaves_an_empty_database(engine: Engine, tmp_path: Pat
             raise _KilledError
 
     with pytest.raises(_KilledError):
-        load_demo(engine, now=AFTERNOON, data_dir=tmp_path, progress=killed_half_way)
+        load_demo(engine, now=AFTERNOON, data_dir=tmp_path, places=places_below(tmp_path), progress=killed_half_way)
 
     with engine.connect() as connection:
         assert not is_loaded(connection)

@@ -26,7 +26,8 @@ def demo(
     directory = tmp_path_factory.mktemp("demo")
     with fresh_database(server, template) as url:
         engine = make_engine(url, application_name="tests")
-        load_demo(engine, now=NOON, data_dir=directory, progress=lambda _what, _share: None)
+        places = places_below(directory)
+        load_demo(engine, now=NOON, data_dir=directory, places=places, progress=lambda _what, _share: None)
         yield engine, directory
         engine.dispose()
 

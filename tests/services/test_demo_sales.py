@@ -20,6 +20,7 @@ from services.demo.facts import CHANCE
 from services.demo.load import load_demo
 from services.demo.people_plan import planned_customers
 from services.demo.sale_plan import planned_sales
+from tests.recordings.desk import places_below
 from tests.services.shared_app import fresh_database
 from tests.unguarded import unguarded
 
@@ -30,7 +31,9 @@ AFTERNOON = datetime(2026, 11, 23, 16, 0, tzinfo=SHANGHAI)
 def demo(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with fresh_database(server, template) as url:
         engine = make_engine(url, application_name="tests")
-        load_demo(engine, now=AFTERNOON, data_dir=tmp_path_factory.mktemp("demo"), progress=lambda _what, _share: None)
+        directory = tmp_path_factory.mktemp("demo")
+        places = places_below(directory)
+        load_demo(engine, now=AFTERNOON, data_dir=directory, places=places, progress=lambda _what, _share: None)
         yield engine
         engine.dispose()
 
