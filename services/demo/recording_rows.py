@@ -17,7 +17,7 @@ from recordings.metadata import read_metadata
 from recordings.places import Places
 from recordings.registration import Arrival, Prepared, register_many
 from recordings.spool import SOURCE
-from recordings.staging import staging_path, sync_staged
+from recordings.staging import staged_at, staging_path
 from services.demo.call_voices import wav
 from services.demo.chance import Chance
 from services.demo.recording_plan import PlannedRecording, RecordedCall, planned_recording
@@ -51,6 +51,6 @@ def _stored(places: Places, planned: PlannedRecording, *, now: datetime) -> Prep
     path = staging_path(places.staging)
     try:
         path.write_bytes(wav(planned.voices))
-        return prepare(places, Arrival(sync_staged(path), read_metadata(planned.metadata, now=now), SOURCE, SOURCE))
+        return prepare(places, Arrival(staged_at(path), read_metadata(planned.metadata, now=now), SOURCE, SOURCE))
     finally:
         path.unlink(missing_ok=True)
