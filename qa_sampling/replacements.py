@@ -70,6 +70,11 @@ _IN_WINDOW = """
     c.centre_id = d.centre_id AND c.closed_on BETWEEN d.from_on AND d.to_on AND c.sales_mode = d.sales_mode
     AND c.inspection_class = d.inspection_class AND c.inspect_before > :now
     AND NOT EXISTS (SELECT FROM inspections o WHERE o.policy_no = c.policy_no AND o.is_random)"""
+_HAS_RECORDING = """(EXISTS (SELECT FROM recordings r WHERE r.policy_no = {0}.policy_no AND r.disposed_at IS NULL)
+    OR EXISTS (SELECT FROM sale_calls k JOIN recordings r ON r.call_id = k.call_id
+                WHERE k.policy_no = {0}.policy_no AND r.disposed_at IS NULL))"""
+# While no sale of the cohort can be heard, because no recordings come in at all, to draw all of it would help nobody.
+_CAN_BE_HEARD = f"(c.inspect_before > :soon OR {_HAS_RECORDING.format('c')})"
 # Where several draws have drawn the same sale, the first one replaces it, and once; once more when the replacement is
 # drawn by its own ticket since, because the frame grew: then it stands for nobody any more. Of a sale without a result
 # the window is asked for itself: it may have moved since the inspection was opened.
@@ -77,9 +82,7 @@ _FAILING = text(f"""
     SELECT DISTINCT ON (f.policy_no) d.draw_id, f.policy_no, f.before, f.ended_on, f.has_recording
       FROM (SELECT i.policy_no, s.ended_on,
                    CASE WHEN i.is_in_time IS NULL THEN s.inspect_before ELSE i.due_before END AS before,
-                   EXISTS (SELECT FROM recordings r WHERE r.policy_no = i.policy_no AND r.disposed_at IS NULL)
-                   OR EXISTS (SELECT FROM sale_calls c JOIN recordings r ON r.call_id = c.call_id
-                               WHERE c.policy_no = i.policy_no AND r.disposed_at IS NULL) AS has_recording
+                   {_HAS_RECORDING.format("i")} AS has_recording
               FROM inspections i JOIN sales s ON s.policy_no = i.policy_no
              WHERE i.closed_on >= :since AND i.is_random AND i.is_in_time IS NOT TRUE
                AND CASE WHEN i.is_in_time IS NULL THEN s.inspect_before ELSE i.due_before END <= :soon) f
@@ -92,7 +95,7 @@ _FAILING = text(f"""
                           AND NOT EXISTS (SELECT FROM draw_tickets w
                                            WHERE w.draw_id = r.draw_id AND w.policy_no = r.policy_no AND w.is_drawn
                                              AND w.kind <> 'replacement'))
-       AND EXISTS (SELECT FROM sales c WHERE {_IN_WINDOW})
+       AND EXISTS (SELECT FROM sales c WHERE {_IN_WINDOW} AND {_CAN_BE_HEARD})
      ORDER BY f.policy_no, d.drawn_at, d.draw_id""")  # noqa: S608 - constants only
 _WAITING = text(f"""
     SELECT c.policy_no, c.inspect_before FROM draws d JOIN sales c ON {_IN_WINDOW}

@@ -313,8 +313,18 @@ def test_the_replaced_one_stays_drawn_and_open(connection: Connection) -> None:
 def test_no_sale_is_ever_drawn_twice(connection: Connection, sold: int) -> None:
     names = add_sales(connection, sold)
     draw_id = add_draw(connection, OVER, rate_bp=5000)
+    # Only the last of all can be heard: every one before it fails in its turn.
+    with_recordings(connection, by_ticket(names)[-1])
     replace_failing(connection, now=ENDS - timedelta(hours=1))
 
     drawn = drawn_in(connection, draw_id)
 
     assert sorted(drawn) == names
+
+
+def test_while_no_recordings_come_in_at_all_nobody_is_drawn_in_vain(connection: Connection) -> None:
+    names = add_sales(connection, 7)
+    draw_id = add_draw(connection, OVER)
+
+    assert replace_failing(connection, now=ENDS - timedelta(hours=1)) == 0
+    assert drawn_in(connection, draw_id) == by_ticket(names)[:3]

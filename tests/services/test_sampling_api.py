@@ -218,30 +218,32 @@ def test_a_draw_with_replacements_and_late_sales_verifies(
     clock.at = ENDS - timedelta(days=3)
     with engine.begin() as connection:
         write_registers(connection)
-        add_sales(connection, 6, now=clock.at)
+        names = add_sales(connection, 6, now=clock.at)
     officer = client_for("officer")
     order = {"stratum": STRATUM, "from": "2026-11-02", "to": "2026-11-02"}
-    draw_id = officer.post("/v1/draws", json=order).raise_for_status().json()["draw_id"]
-    for number in range(3):
-        officer.post("/v1/sales", json={**SALE, "policy_no": f"LATE-{number}"}).raise_for_status()
+    drawn = officer.post("/v1/draws", json=order).raise_for_status().json()
+    sample = [one["policy_no"] for one in drawn["sample"]]
+    with engine.begin() as connection:
+        with_recordings(connection, *sorted({*names} - {*sample}))
+    officer.post("/v1/sales", json={**SALE, "policy_no": "LATE-0"}).raise_for_status()
     clock.at = ENDS - timedelta(days=1)
-    # No sale has a recording, so that all the cohort is drawn, one after the other, late ones too.
     replace_failing_if_possible(engine, clock)
-    for number in range(3, 20):
+    for number in range(1, 20):
         officer.post("/v1/sales", json={**SALE, "policy_no": f"LATE-{number}"}).raise_for_status()
-    replace_failing_if_possible(engine, clock)
 
-    bundle = officer.get(f"/v1/draws/{draw_id}/bundle")
+    bundle = officer.get(f"/v1/draws/{drawn['draw_id']}/bundle")
     [item] = officer.get(QUOTAS, params=MONTH).json()["items"]
-    first = bundle.json()["replacements"][0]
+    found = bundle.json()
+    first = found["replacements"][0]
     [failing] = officer.get("/v1/inspections", params={"policy_no": first["replaces"]}).json()["items"]
 
-    replaced = {one["policy_no"] for one in bundle.json()["replacements"]}
+    everybody = {one["policy_no"] for one in (*found["sample"], *found["replacements"])}
+    everybody |= {one["policy_no"] for one in found["additions"] if one["drawn"]}
     told = {"policy_no": first["policy_no"], "reason": first["reason"], "at": "2026-11-17T00:00:00+08:00"}
     assert failing["replaced_by"] == told
     assert verify_bundle(bundle.content).problems == []
-    assert {"LATE-0", "LATE-1", "LATE-2"} & replaced
-    assert (item["sales"], item["required"], item["drawn"]) == (26, 8, 26)
+    assert {*sample} <= {one["replaces"] for one in found["replacements"]}
+    assert (item["sales"], item["required"], item["drawn"]) == (26, 8, len(everybody))
 
 
 def test_metrics_show_what_waits_and_what_was_missed_by_class(
