@@ -1,7 +1,7 @@
 """Reads quotas: the sales that a trigger counts by stratum and closing day, and the inspections of these days.
 
-The rate of a day is that of the policy in force now, but never lower than that under which the day was drawn: a policy
-that is loosened takes nothing back from a cohort that was drawn under a stricter one.
+The rate of a day that was drawn is that under which it was drawn, the highest where several draws hold it; of others
+that of the policy in force now. So a policy that comes later neither loosens a cohort nor finds a met one wanting.
 """
 
 from collections import defaultdict
@@ -52,19 +52,23 @@ _ASKED = """
 _DAY = "CASE WHEN :by_day THEN t.closed_on END"
 
 # Days with as many sales at the same rate are one row: a year has a few dozen of them, and the ceilings stay in one
-# place. Only draws above the rate of now can change it, which is why most often there are none to be joined.
+# place. Only where some draw had another rate than that of now are draws joined at all.
 _SHARES = text(f"""
     WITH now (inspection_class, rate_bp) AS MATERIALIZED (
         VALUES ('over_1y', CAST(:over_1y AS integer)), ('within_1y', :within_1y), ('gift', :gift)),
-    stricter AS MATERIALIZED (
+    changed AS MATERIALIZED (
+        SELECT n.inspection_class FROM now n
+         WHERE EXISTS (SELECT FROM draws d WHERE d.inspection_class = n.inspection_class AND d.rate_bp <> n.rate_bp
+                                             AND d.to_on >= :from_on AND d.from_on <= :to_on)),
+    drawn AS MATERIALIZED (
         SELECT d.sales_mode, d.centre_id, d.inspection_class, day::date AS closed_on, max(d.rate_bp) AS rate_bp
-          FROM draws d JOIN now n ON n.inspection_class = d.inspection_class AND d.rate_bp > n.rate_bp,
+          FROM draws d JOIN changed c ON c.inspection_class = d.inspection_class,
                generate_series(greatest(d.from_on, :from_on), least(d.to_on, :to_on), interval '1 day') AS day
          WHERE d.to_on >= :from_on AND d.from_on <= :to_on GROUP BY 1, 2, 3, 4)
     SELECT t.sales_mode, t.centre_id, t.inspection_class, {_DAY} AS day, t.sales,
-           coalesce(s.rate_bp, n.rate_bp) AS rate_bp, count(*) AS days
+           coalesce(d.rate_bp, n.rate_bp) AS rate_bp, count(*) AS days
       FROM stratum_days t JOIN now n USING (inspection_class)
-      LEFT JOIN stricter s USING (closed_on, sales_mode, centre_id, inspection_class)
+      LEFT JOIN drawn d USING (closed_on, sales_mode, centre_id, inspection_class)
      WHERE {_ASKED} GROUP BY 1, 2, 3, 4, 5, 6""")  # noqa: S608 - constants only
 
 _PROGRESS = text(f"""

@@ -199,13 +199,16 @@ def test_a_sale_dated_back_into_a_closed_day_is_demanded_at_once(connection: Con
     assert (only(connection).required, only(connection).shortfall) == (4, 1)
 
 
-def test_a_stricter_policy_counts_at_once(connection: Connection) -> None:
+def test_a_stricter_policy_counts_at_once_for_days_that_are_not_drawn(connection: Connection) -> None:
     add_sales(connection, 10)
+    add_sales(connection, 10, prefix="N", closed_on=DAY + timedelta(days=1))
     add_draw(connection, OVER)
 
     set_policy(connection, 3500)
+    days = read_quotas(connection, replace(MONTH, by_day=True), now=NOON)
 
-    assert (only(connection).rate_bp, only(connection).required) == (3500, 4)
+    assert [(one.rate_bp, one.required) for one in days] == [(3000, 3), (3500, 4)]
+    assert (only(connection).rate_bp, only(connection).required) == (3500, 7)
 
 
 def test_a_day_drawn_under_a_stricter_policy_keeps_its_rate(connection: Connection) -> None:
