@@ -18,12 +18,15 @@ from qa_sampling.inspection_rows import InspectionState
 from qa_sampling.sale_recordings import RecordingCoverage
 from qa_sampling.scorecard import Answer, Score
 from qa_sampling.sittings import Sitting
-from qa_sampling.tables import inspection_results
+from qa_sampling.tables import inspection_results, inspection_sittings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResult:
-    """One judgement. `answers` and `coverage` are JSON, in the order of scorecard and recordings."""
+    """One judgement. `answers` and `coverage` are JSON, in the order of scorecard and recordings.
+
+    `reason` is why it was corrected; None of all that is no correction.
+    """
 
     result_id: UUID
     inspection_id: UUID
@@ -39,6 +42,7 @@ class StoredResult:
     coverage: list[dict[str, Any]]
     inspector: str
     submitted_at: datetime
+    reason: str | None
 
     def verdicts(self) -> dict[str, str]:
         """Return the answer of each item."""
@@ -58,7 +62,10 @@ class Judgement:
 
 
 _columns = inspection_results.c
-_ALL = select(*(_columns[name] for name in StoredResult.__dataclass_fields__))
+_OWN = [name for name in StoredResult.__dataclass_fields__ if name != "reason"]
+_ALL = select(*(_columns[name] for name in _OWN), inspection_sittings.c.reason).join(
+    inspection_sittings, inspection_sittings.c.sitting_id == _columns.sitting_id
+)
 
 
 def read_results(connection: Connection, inspection_id: UUID) -> list[StoredResult]:
@@ -113,8 +120,10 @@ def add_result(connection: Connection, judgement: Judgement, *, now: datetime) -
         coverage=[_covered(one) for one in judgement.coverage],
         inspector=sitting.inspector,
         submitted_at=now,
+        reason=sitting.reason,
     )
-    connection.execute(insert(inspection_results).values(asdict(found)))
+    stored = asdict(found)
+    connection.execute(insert(inspection_results).values({name: stored[name] for name in _OWN}))
     return found
 
 

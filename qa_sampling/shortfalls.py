@@ -93,7 +93,8 @@ _MISSED_NUMBERS = text("""
              WHERE a.kind = 'missed' AND a.closed_on >= :since
              GROUP BY a.sales_mode, a.centre_id, a.inspection_class, a.closed_on) t
      GROUP BY 1""")
-_BEGAN_ON = text("SELECT min(from_on) FROM draws")
+# Sales of before the first commitment or draw were never to be sampled here.
+_BEGAN_ON = text("SELECT least((SELECT min(from_on) FROM draws), (SELECT min(day) FROM seed_commitments))")
 _ALERTED = text("""
     SELECT a.sales_mode, a.centre_id, a.inspection_class, a.closed_on, a.kind,
            coalesce(max(CAST(i.details ->> 'shortfall' AS integer)), 0) AS missing
@@ -192,7 +193,7 @@ def _missed(connection: Connection, told: Mapping[_Alert, int], *, now: datetime
     # Sales dated back into a day of which a shortfall was told may make it a much greater one.
     today = shanghai_day(now)
     began_on = connection.execute(_BEGAN_ON).scalar_one()
-    wanted = QuotaFilter(from_on=max(today - LOOK_BACK, began_on or date.min), to_on=today, by_day=True)
+    wanted = QuotaFilter(from_on=max(today - LOOK_BACK, began_on or today), to_on=today, by_day=True)
     short = [
         one
         for one in read_quotas(connection, wanted, now=now)

@@ -71,7 +71,14 @@ from services.quota_tasks import (
     replace_failing_if_possible,
     sweep_risks_if_possible,
 )
-from services.result_care import CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS, care_for_results_if_possible
+from services.result_care import (
+    CARE_FOR_RESULTS,
+    CARE_FOR_RESULTS_EVERY_SECONDS,
+    TELL_UNHEARD,
+    TELL_UNHEARD_EVERY_SECONDS,
+    care_for_results_if_possible,
+    tell_unheard_if_possible,
+)
 from services.sampling_tasks import (
     DRAW_DAYS,
     DRAW_DAYS_EVERY_SECONDS,
@@ -110,6 +117,7 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "end claims": _every(END_CLAIMS, END_CLAIMS_EVERY_SECONDS),
     "follow sales": _every(FOLLOW_SALES, FOLLOW_SALES_EVERY_SECONDS),
     "care for results": _every(CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS),
+    "tell unheard": _every(TELL_UNHEARD, TELL_UNHEARD_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
     "link recordings": _every(LINK_RECORDINGS, LINK_EVERY_SECONDS),
     "sweep risks": _every(SWEEP_RISKS, SWEEP_RISKS_EVERY_SECONDS),
@@ -243,9 +251,13 @@ def _add_inspection_tasks(application: Celery, worker: Callable[[], Worker]) -> 
     def care() -> None:
         care_for_results_if_possible(worker().engine, worker().clock)
 
+    def tell() -> None:
+        tell_unheard_if_possible(worker().engine, worker().clock)
+
     application.task(end, name=END_CLAIMS, shared=False)
     application.task(bring, name=FOLLOW_SALES, shared=False)
     application.task(care, name=CARE_FOR_RESULTS, shared=False)
+    application.task(tell, name=TELL_UNHEARD, shared=False)
 
 
 def _add_intake_tasks(application: Celery, settings: Settings, worker: Callable[[], Worker]) -> None:

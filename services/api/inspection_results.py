@@ -87,11 +87,12 @@ class CoverageShown(BaseModel):
 
 
 class ResultAnswer(BaseModel):
-    """One judgement; `version` null: a blind second scoring, which changes nothing."""
+    """One judgement; `version` null: a blind second scoring, which changes nothing. `reason`: of a correction."""
 
     result_id: str
     version: int | None
     purpose: Literal["inspection", "second_scoring", "appeal", "correction"]
+    reason: str | None
     scorecard_version: int
     outcome: Literal["passed", "failed"]
     score_bp: int
@@ -216,6 +217,7 @@ def _result(one: StoredResult, actor: Actor) -> Mapping[str, object]:
         "result_id": str(one.result_id),
         "version": one.version,
         "purpose": one.purpose,
+        "reason": _words(one.reason, actor),
         "scorecard_version": one.scorecard_version,
         "outcome": one.outcome,
         "score_bp": one.score_bp,

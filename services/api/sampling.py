@@ -28,6 +28,8 @@ from services.tokens import Actor, Role
 router = APIRouter(prefix="/v1/sampling", tags=["Sampling"])
 
 Reader = Annotated[Actor, Depends(requires(Role.INSPECTOR, Role.OFFICER, Role.AUDITOR))]
+# Not inspectors: of a stratum with one sale it would tell how somebody else judged it, before they do so themselves.
+ReaderOfResults = Annotated[Actor, Depends(requires(Role.OFFICER, Role.AUDITOR))]
 
 _MOST_DAYS = 366
 """Closing days that one answer by day may hold: a year."""
@@ -185,7 +187,7 @@ def forecast(*, connection: Transaction, now: Now, state: State, _actor: Reader,
 def failure_rates(
     *,
     connection: Transaction,
-    _actor: Reader,
+    _actor: ReaderOfResults,
     from_day: FromDay,
     to_day: ToDay,
     confidence: Confidence = 0.95,

@@ -8,12 +8,12 @@ from sqlalchemy import Connection, Engine, insert
 
 from compliance.incidents import Incident, IncidentFilter, list_incidents, read_incident
 from compliance.sale_terms import InspectionClass
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, midnight
 from compliance.working_days import package_calendar
 from infra.ids import new_id
 from qa_sampling.replacements import replace_failing
 from qa_sampling.shortfalls import InspectorPace, look_ahead, raise_shortfalls, read_missed
-from qa_sampling.tables import inspection_sittings, listening_reports
+from qa_sampling.tables import inspection_sittings, listening_reports, seed_commitments
 from tests.conftest import NOON
 from tests.qa_sampling.sampled_sales import DAY, WITHIN_1Y, add_draw, add_result, add_sales, by_ticket, drawn_in, submit
 from tests.qa_sampling.test_quotas import OVER
@@ -21,6 +21,12 @@ from tests.qa_sampling.test_replacements import ENDS, move_end, with_recordings
 from tests.recordings.archive_rows import add_recording
 
 CALENDAR = package_calendar()
+
+
+def begin_sampling(connection: Connection) -> None:
+    """Publish a commitment: what was sold from its day on is to be sampled."""
+    row = {"day": DAY, "seed_commitment": bytes(32), "published_at": midnight(DAY) - timedelta(days=1)}
+    connection.execute(insert(seed_commitments).values(row))
 
 
 def raise_at(connection: Connection, now: datetime) -> int:
@@ -155,6 +161,7 @@ def test_each_shortfall_is_told_of_once_ahead_and_once_when_it_stands(connection
 
 
 def test_a_shortfall_that_grew_since_it_was_told_is_told_anew(connection: Connection) -> None:
+    begin_sampling(connection)
     add_sales(connection, 1)
     raise_at(connection, ENDS)
     add_sales(connection, 9, prefix="BACK")
@@ -191,7 +198,18 @@ def test_a_shortfall_that_stands_has_its_numbers(connection: Connection) -> None
     assert read_missed(connection, now=ENDS) == {InspectionClass.OVER_1Y: 2}
 
 
+def test_of_before_the_first_commitment_nothing_is_missed(connection: Connection) -> None:
+    add_sales(connection, 10)
+
+    before = raise_at(connection, ENDS)
+    begin_sampling(connection)
+
+    assert (before, kinds(connection)) == (0, [])
+    assert raise_at(connection, ENDS) == 1
+
+
 def test_what_was_never_drawn_is_missed_as_well(connection: Connection) -> None:
+    begin_sampling(connection)
     add_sales(connection, 1)
 
     assert [raise_at(connection, now) for now in (ENDS - timedelta(seconds=1), ENDS)] == [0, 1]
@@ -229,6 +247,7 @@ def test_while_another_sale_of_the_cohort_can_still_be_inspected_nothing_is_miss
 
 
 def test_gifts_stand_under_their_own_article(connection: Connection) -> None:
+    begin_sampling(connection)
     add_sales(connection, 1, gift=True)
     now = datetime(2027, 1, 1, tzinfo=SHANGHAI)
 
@@ -237,6 +256,7 @@ def test_gifts_stand_under_their_own_article(connection: Connection) -> None:
 
 
 def test_within_a_year_stands_under_its_own_item(connection: Connection) -> None:
+    begin_sampling(connection)
     add_sales(connection, 1, **WITHIN_1Y)
 
     raise_at(connection, datetime(2027, 5, 3, tzinfo=SHANGHAI))
@@ -246,6 +266,7 @@ def test_within_a_year_stands_under_its_own_item(connection: Connection) -> None
 
 def test_two_workers_at_once_tell_once(engine: Engine) -> None:
     with engine.begin() as connection:
+        begin_sampling(connection)
         add_sales(connection, 1)
     with engine.begin() as one, engine.begin() as other:
         found = raise_at(one, ENDS), raise_at(other, ENDS)
@@ -256,6 +277,7 @@ def test_two_workers_at_once_tell_once(engine: Engine) -> None:
 
 
 def test_an_incident_is_closed_like_any_other(connection: Connection) -> None:
+    begin_sampling(connection)
     add_sales(connection, 1)
     raise_at(connection, ENDS)
     [found] = [one for one in incidents(connection) if one.kind == "sampling_shortfall"]

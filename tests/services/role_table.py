@@ -45,6 +45,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/v1/scorecards(/.*)?", "inspector officer auditor"),
     ("POST", r"/v1/scorecards", "officer"),
     ("GET", r"/v1/calibration", "officer auditor"),
+    ("GET", r"/v1/sampling/failure-rates", "officer auditor"),
     ("GET", r"/v1/sampling/.*", "inspector officer auditor"),
     ("POST", r"/v1/ledger/seal", "admin"),
     ("GET", r"/v1/ledger/.*", "officer admin auditor"),

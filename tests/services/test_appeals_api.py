@@ -194,7 +194,10 @@ def test_a_correction_is_a_new_version_by_another_person_who_heard_everything(ho
     assert (claimed.status_code, unheard.status_code) == (200, 409)
     assert (done["result"]["version"], done["result"]["purpose"]) == (2, "correction")
     assert house.results(inspection_id)[0] == first["result"]
-    assert [one["outcome"] for one in house.results(inspection_id)] == ["failed", "passed"]
+    assert [(one["outcome"], one["reason"]) for one in house.results(inspection_id)] == [
+        ("failed", None),
+        ("passed", "听错一句"),
+    ]
     assert done["in_time"] is True
 
 

@@ -22,7 +22,7 @@ from services.attesting import ATTEST, NOBODY
 from services.inspection_clock import END_CLAIMS, FOLLOW_SALES
 from services.ledger_nightly import VERIFY
 from services.quota_tasks import RAISE_SHORTFALLS, REPLACE_FAILING, SWEEP_RISKS
-from services.result_care import CARE_FOR_RESULTS
+from services.result_care import CARE_FOR_RESULTS, TELL_UNHEARD
 from services.sampling_tasks import DRAW_DAYS, PUBLISH_COMMITMENTS
 from services.sealing import SEAL
 from services.tasks import RUN_JOB, SWEEP, Worker, run_job
@@ -70,7 +70,7 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     scheduled = {one["task"] for one in application.conf.beat_schedule.values()}
     ledger, archive = {SEAL, ATTEST, VERIFY}, {RESTORE_COPIES, VERIFY_COPIES, JUDGE_CALLS, NOTE_FIXITY}
     intake = {LOOK_INTO_SPOOL, LINK_RECORDINGS}
-    inspections = {END_CLAIMS, FOLLOW_SALES, CARE_FOR_RESULTS}
+    inspections = {END_CLAIMS, FOLLOW_SALES, CARE_FOR_RESULTS, TELL_UNHEARD}
     samples = {PUBLISH_COMMITMENTS, DRAW_DAYS}
     quotas = {SWEEP_RISKS, REPLACE_FAILING, RAISE_SHORTFALLS}
     clocks = {SWEEP, APPLY_LOCKS, SWEEP_RETENTION}
