@@ -77,12 +77,12 @@ _PACE = text("""
 _OPEN = text("""
     SELECT sales_mode, centre_id, inspection_class, closed_on, due_before
       FROM inspections WHERE submitted_at IS NULL AND is_random AND due_before > :now""")
-_OPEN_WINDOWS = text("""
-    SELECT n.place FROM unnest(:modes, :centres, :classes, :days) WITH ORDINALITY
-           AS n (sales_mode, centre_id, inspection_class, closed_on, place)
-     WHERE EXISTS (SELECT FROM sales s
-                    WHERE s.centre_id = n.centre_id AND s.closed_on = n.closed_on AND s.sales_mode = n.sales_mode
-                      AND s.inspection_class = n.inspection_class AND s.inspect_before > :now)""").bindparams(
+_LAST_ENDS = text("""
+    SELECT n.place, (SELECT max(s.inspect_before) FROM sales s
+                      WHERE s.centre_id = n.centre_id AND s.closed_on = n.closed_on AND s.sales_mode = n.sales_mode
+                        AND s.inspection_class = n.inspection_class) AS last_end
+      FROM unnest(:modes, :centres, :classes, :days) WITH ORDINALITY
+           AS n (sales_mode, centre_id, inspection_class, closed_on, place)""").bindparams(
     *(bindparam(name, type_=ARRAY(TEXT)) for name in ("modes", "centres", "classes")),
     bindparam("days", type_=ARRAY(DATE)),
 )
@@ -93,8 +93,8 @@ _MISSED_NUMBERS = text("""
              WHERE a.kind = 'missed' AND a.closed_on >= :since
              GROUP BY a.sales_mode, a.centre_id, a.inspection_class, a.closed_on) t
      GROUP BY 1""")
-# Sales of before the first commitment or draw were never to be sampled here.
-_BEGAN_ON = text("SELECT least((SELECT min(from_on) FROM draws), (SELECT min(day) FROM seed_commitments))")
+_BEGAN_AT = text("""
+    SELECT least((SELECT min(drawn_at) FROM draws), (SELECT min(published_at) FROM seed_commitments))""")
 _ALERTED = text("""
     SELECT a.sales_mode, a.centre_id, a.inspection_class, a.closed_on, a.kind,
            coalesce(max(CAST(i.details ->> 'shortfall' AS integer)), 0) AS missing
@@ -190,34 +190,35 @@ def _foreseen(one: Expected, pace: Pace) -> dict[str, object]:
 
 
 def _missed(connection: Connection, told: Mapping[_Alert, int], *, now: datetime) -> list[tuple[_Alert, NewIncident]]:
+    """Return what was missed since sampling began here, with the first commitment or draw."""
+    began_at = connection.execute(_BEGAN_AT).scalar_one()
+    if began_at is None:
+        return []
     # Sales dated back into a day of which a shortfall was told may make it a much greater one.
     today = shanghai_day(now)
-    began_on = connection.execute(_BEGAN_ON).scalar_one()
-    wanted = QuotaFilter(from_on=max(today - LOOK_BACK, began_on or today), to_on=today, by_day=True)
     short = [
         one
-        for one in read_quotas(connection, wanted, now=now)
+        for one in read_quotas(connection, QuotaFilter(from_on=today - LOOK_BACK, to_on=today, by_day=True), now=now)
         if one.shortfall > told.get(_Alert(one.stratum, one.from_on, "missed"), 0)
     ]
-    open_places = _with_open_windows(connection, short, now=now)
     found = []
-    for place, one in enumerate(short):
-        if place not in open_places:
+    for one, last_end in zip(short, _last_ends(connection, short), strict=True):
+        if began_at < last_end <= now:
             alert = _Alert(one.stratum, one.from_on, "missed")
             found.append((alert, _incident(MISSED, alert, _numbers(one))))
     return found
 
 
-def _with_open_windows(connection: Connection, short: Sequence[Quota], *, now: datetime) -> set[int]:
-    """Return the places of those of which some sale may still be inspected in time, drawn or not."""
+def _last_ends(connection: Connection, short: Sequence[Quota]) -> list[datetime]:
+    """Return of each of these until when some of its sales could be inspected in time, drawn or not; exclusive."""
     asked = {
         "modes": [one.stratum.sales_mode for one in short],
         "centres": [one.stratum.centre_id for one in short],
         "classes": [one.stratum.inspection_class.value for one in short],
         "days": [one.from_on for one in short],
-        "now": now,
     }
-    return {place - 1 for place in connection.execute(_OPEN_WINDOWS, asked).scalars()}
+    ends = {row.place: row.last_end for row in connection.execute(_LAST_ENDS, asked)}
+    return [ends[place + 1] for place in range(len(short))]
 
 
 def _numbers(one: Quota) -> dict[str, object]:
