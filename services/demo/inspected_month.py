@@ -112,6 +112,12 @@ _NEVER_TO_COME = text("""
                       AND o.inspection_class = s.inspection_class AND o.inspect_before >= s.inspect_before
                       AND o.policy_no <> s.policy_no)
      ORDER BY 1 LIMIT 1""")
+# Only what can be heard takes the place of what cannot.
+_COHORT = text("""
+    SELECT o.policy_no FROM sales s JOIN sales o USING (closed_on, sales_mode, centre_id, inspection_class)
+     WHERE s.policy_no = :policy_no AND o.policy_no <> s.policy_no
+       AND NOT EXISTS (SELECT FROM sale_calls c JOIN recordings r USING (call_id) WHERE c.policy_no = o.policy_no)
+     ORDER BY 1""")
 
 
 def write_month(month: Month) -> None:
@@ -192,8 +198,11 @@ def _withhold(month: Month, kept_up_to: date) -> None:
     """Choose the sale of a day that was drawn whose recording never comes, once; inspectors cannot say so in time."""
     if None not in month.withheld.values():
         values = {"day": shanghai_day(month.clock.at) - timedelta(days=1), "before": midnight(kept_up_to)}
-        found = month.connection.execute(_NEVER_TO_COME, values).scalars()
-        month.withheld.update(dict.fromkeys(set(found) - set(month.withheld)))
+        found = set(month.connection.execute(_NEVER_TO_COME, values).scalars()) - set(month.withheld)
+        month.withheld.update(dict.fromkeys(found))
+        for policy_no in found:
+            others = month.connection.execute(_COHORT, {"policy_no": policy_no}).scalars().all()
+            bring_recordings(month.connection, month.chance, month.places, others, now=month.clock.at)
 
 
 def _deliver(month: Month) -> None:

@@ -66,6 +66,7 @@ NEVER_REACHES_HTTP = {
     "infra.jobs.LostJobError": "ends a worker's claim",
     "infra.object_stores.NotWormError": "the command line says it",
     "infra.postgres_account.EmbeddedPostgresError": "the command line says it",
+    "infra.s3_client.KeyTakenError": "what is there is read instead",
     "infra.s3_client.NoSuchObjectError": "an object that is not there is none",
     "infra.s3_client.S3AwayError": "each store of ours raises its own error from it",
     "infra.s3_client.S3Error": "each store of ours raises its own error from it",
