@@ -97,7 +97,7 @@ def quota(stratum: Stratum, from_on: date, to_on: date, *, shares: Sequence[Shar
 
 
 def rates_by_class(sampling: SamplingRates) -> dict[InspectionClass, int]:
-    """Return the rate of each class in basis points."""
+    """Return the share of each class that is to be inspected, in basis points (arts. 34, 37)."""
     return {
         InspectionClass.OVER_1Y: sampling.over_1y_bp,
         InspectionClass.WITHIN_1Y: sampling.within_1y_bp,

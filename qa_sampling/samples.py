@@ -29,6 +29,7 @@ from qa_sampling.draw import ALGORITHM, SEED_BYTES, Chance, Ticket, sample_size,
 from qa_sampling.draw_rows import find_draw, has_draw_of_day
 from qa_sampling.frame import frame_digest, policy_numbers
 from qa_sampling.inspection_tasks import open_drawn
+from qa_sampling.quota import rates_by_class
 from qa_sampling.seed_vault import SeedVault
 from qa_sampling.seeds import LostSeedError, commitment_of, read_commitment, reveal_seed
 from qa_sampling.strata import Stratum
@@ -222,7 +223,7 @@ def _draw(
     connection: Connection, order: DrawOrder, frame: Frame, basis: Basis, *, policy: Policy, now: datetime
 ) -> UUID:
     draw_id = new_id()
-    rate_bp = rate_of(policy, frame.stratum.inspection_class)
+    rate_bp = rates_by_class(policy.sampling)[frame.stratum.inspection_class]
     size = sample_size(frame.size, rate_bp)
     row = {
         **frame.stratum._asdict(),
@@ -248,18 +249,6 @@ def _draw(
         connection, draw_id, smallest_tickets(basis.chance, policy_numbers(frame.content), size), kind="sample", now=now
     )
     return draw_id
-
-
-def rate_of(policy: Policy, inspection_class: InspectionClass) -> int:
-    """Return the share of a class that is to be inspected under `policy`, in basis points (arts. 34, 37)."""
-    rates = policy.sampling
-    match inspection_class:
-        case InspectionClass.OVER_1Y:
-            return rates.over_1y_bp
-        case InspectionClass.WITHIN_1Y:
-            return rates.within_1y_bp
-        case InspectionClass.GIFT:
-            return rates.gift_bp
 
 
 def add_drawn(connection: Connection, draw_id: UUID, drawn: Sequence[Ticket], *, kind: str, now: datetime) -> None:
