@@ -36,18 +36,22 @@ _LAST_IMPORTED = text("""
 
 
 def run(ground: Ground) -> Finding:
-    """Check calls steadily, alone and then during an import of numbers that are not in the list yet; a few rounds."""
+    """Check calls steadily, alone and then during an import of numbers that are not in the list yet; a few rounds.
+
+    Before each round the database comes to rest: what a vacuum does for the import before is no part of this one.
+    """
     database = ground.database()
+    engine = database.engine()
     seen: list[dict[str, Any]] = []
     with running_server(ground, "ours", database) as url:
         load = Load(url, request_file(ground, database), CONNECTIONS, ground.seconds * 3, CHECKS_PER_SECOND)
         for turn in range(ground.rounds // 2 + 1):
+            settle(engine)
             seen.append(_round(ground, database, load))
             ground.say(
                 f"round {turn + 1}: import {seen[-1]['import']['seconds']:.1f} s, p99 of checks without"
                 f" {seen[-1]['quiet']['p99_ms']:.2f} ms, meanwhile {seen[-1]['busy']['p99_ms']:.2f} ms"
             )
-    engine = database.engine()
     settle(engine)
     engine.dispose()
     return Finding(tuple(_figures(ground, seen)), seen)
