@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, lite
 from compliance.retention_terms import CoverTerm
 from compliance.sale_tables import sales
 from compliance.sale_terms import SaleTerms
-from qa_sampling.tables import inspection_sittings, inspections, scorecards
+from qa_sampling.tables import inspection_sittings, inspections
 
 
 class InspectionState(StrEnum):
@@ -91,15 +91,6 @@ class Place(NamedTuple):
 
     due_before: datetime
     inspection_id: UUID
-
-
-class Scorecard(NamedTuple):
-    """What is judged: `items` are JSON objects with `item_id`, `text`, `article`, `fatal`, `weight`."""
-
-    version: int
-    name: str
-    items: list[dict[str, Any]]
-    pass_bp: int
 
 
 _columns, _sitting = inspections.c, inspection_sittings.c
@@ -207,21 +198,3 @@ def lock_inspection(connection: Connection, inspection_id: UUID) -> Inspection:
 
 def _unknown(inspection_id: UUID) -> UnknownInspectionError:
     return UnknownInspectionError(f"there is no inspection {inspection_id}")
-
-
-def find_scorecard(connection: Connection, inspection_id: UUID, *, on: date) -> Scorecard | None:
-    """Return the scorecard by which an inspection is or was judged last, or else the one in force on a Shanghai day.
-
-    None if there is none.
-    """
-    columns = scorecards.c
-    statement = select(*(columns[name] for name in Scorecard._fields))
-    is_of_inspection = and_(
-        _sitting.inspection_id == inspection_id,
-        or_(_sitting.ended_at.is_(None), _sitting.ending == "submitted"),
-        columns.version == _sitting.scorecard_version,
-    )
-    pinned = statement.where(is_of_inspection).order_by(_sitting.claimed_at.desc()).limit(1)
-    in_force = statement.where(columns.effective_from <= on).order_by(columns.version.desc()).limit(1)
-    row = connection.execute(pinned).one_or_none() or connection.execute(in_force).one_or_none()
-    return None if row is None else Scorecard(*row)

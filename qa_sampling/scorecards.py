@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import BigInteger, Connection, Row, func, insert, literal, select, text
+from sqlalchemy import BigInteger, Connection, Row, Select, func, insert, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from compliance.shanghai import shanghai_day
 from qa_sampling import first_scorecard
 from qa_sampling.scorecard import Item, Scorecard, check_scorecard
-from qa_sampling.tables import scorecards
+from qa_sampling.tables import inspection_sittings, scorecards
 
 # Versions are numbered without a gap, so that of two officers one waits.
 _ONE_VERSION_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7346233)")
@@ -56,7 +57,7 @@ class StoredScorecard:
     recorded_at: datetime
 
 
-_columns = scorecards.c
+_columns, _sittings = scorecards.c, inspection_sittings
 _ALL = select(*_columns)
 
 
@@ -128,16 +129,26 @@ def scorecard_in_force(connection: Connection, *, now: datetime) -> StoredScorec
     Raises:
         NoScorecardError: the day of `now` lies before the Measures.
     """
-    today = shanghai_day(now)
-    statement = _ALL.where(_columns.effective_from <= today).order_by(_columns.version.desc()).limit(1)
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(_in_force(now)).one_or_none()
     if row is None:  # the database was away when the service started
         adopt_first_scorecard(connection, now=now)
-        row = connection.execute(statement).one_or_none()
+        row = connection.execute(_in_force(now)).one_or_none()
     if row is None:
-        msg = f"no scorecard is in force on {today}; the first one counts from {first_scorecard.EFFECTIVE_FROM} on"
+        first_on = first_scorecard.EFFECTIVE_FROM
+        msg = f"no scorecard is in force on {shanghai_day(now)}; the first one counts from {first_on} on"
         raise NoScorecardError(msg)
     return _stored(row)
+
+
+def scorecard_of(connection: Connection, inspection_id: UUID, *, now: datetime) -> StoredScorecard | None:
+    """Return the version by which an inspection is or was judged last, or else the one in force; None if none is."""
+    pinned = _ALL.join(_sittings, _sittings.c.scorecard_version == _columns.version).where(
+        _sittings.c.inspection_id == inspection_id,
+        or_(_sittings.c.ended_at.is_(None), _sittings.c.ending == "submitted"),
+    )
+    row = connection.execute(pinned.order_by(_sittings.c.claimed_at.desc()).limit(1)).one_or_none()
+    row = row or connection.execute(_in_force(now)).one_or_none()
+    return None if row is None else _stored(row)
 
 
 def list_scorecards(connection: Connection, *, before: int | None, limit: int) -> list[StoredScorecard]:
@@ -146,6 +157,10 @@ def list_scorecards(connection: Connection, *, before: int | None, limit: int) -
     if before is not None:
         statement = statement.where(_columns.version < literal(before, BigInteger))
     return [_stored(row) for row in connection.execute(statement)]
+
+
+def _in_force(now: datetime) -> Select[*tuple[Any, ...]]:
+    return _ALL.where(_columns.effective_from <= shanghai_day(now)).order_by(_columns.version.desc()).limit(1)
 
 
 def _stored(row: Row[*tuple[Any, ...]]) -> StoredScorecard:

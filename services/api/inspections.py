@@ -1,6 +1,7 @@
 """Inspections: the queue by deadline, claiming, what was heard, unfinished answers (arts. 33, 34, 37)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -13,14 +14,13 @@ from compliance.policy import RetentionYears
 from compliance.policy_store import policy_in_force
 from compliance.retention_terms import RetentionClass
 from compliance.sale_terms import InspectionClass
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import SHANGHAI
 from qa_sampling.claims import claim_next, claim_one
 from qa_sampling.inspection_rows import (
     Inspection,
     InspectionFilter,
     InspectionState,
     Place,
-    find_scorecard,
     list_inspections,
     read_inspection,
 )
@@ -29,6 +29,7 @@ from qa_sampling.listening import Span
 from qa_sampling.listening_reports import report
 from qa_sampling.replacements import Replacement, replacements_of_sales
 from qa_sampling.sale_recordings import SaleRecording, covered_by, recordings_of_sales, spans_heard
+from qa_sampling.scorecards import scorecard_of
 from qa_sampling.sittings import held_sitting, keep_draft, open_sitting
 from services.api.inspection_models import (
     DraftBody,
@@ -66,7 +67,6 @@ _AS_STORED = (
     "risk_reasons",
     "claimed_by",
 )
-_OF_ITEM = ("item_id", "text", "article", "fatal", "weight")
 """Rows keep them in another order."""
 
 
@@ -158,11 +158,11 @@ def inspection_answer(connection: Connection, inspection_id: UUID, *, actor: Act
 
 
 def _scorecard(connection: Connection, inspection_id: UUID, *, now: datetime) -> dict[str, object] | None:
-    found = find_scorecard(connection, inspection_id, on=shanghai_day(now))
+    found = scorecard_of(connection, inspection_id, now=now)
     if found is None:
         return None
-    items = [{**{name: item[name] for name in _OF_ITEM}, "suggestion": None} for item in found.items]
-    return {**found._asdict(), "items": items}
+    items = [{**asdict(item), "suggestion": None} for item in found.card.items]
+    return {"version": found.card.version, "name": found.name, "pass_bp": found.card.pass_bp, "items": items}
 
 
 def _listed(

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from infra import embedded_postgres
+from infra.clock import utc_now
+from infra.object_store import Content
+from infra.s3_object_store import S3ObjectStore
+from infra.s3_place import read_s3_place
 from tests.infra.embedded_server import socket_dir_of
+from tests.infra.stored_contents import content
+from tests.s3_simulator import Simulator, s3_simulator
 
 PROJECT = Path(__file__).parents[2]
 
@@ -36,3 +42,19 @@ def holder(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout.readline() == "started_here=True\n"
         yield process
         process.kill()
+
+
+@pytest.fixture
+def simulator(credentials: None) -> Iterator[Simulator]:
+    with s3_simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def store(simulator: Simulator) -> S3ObjectStore:
+    return S3ObjectStore(read_s3_place(simulator.place()), clock=utc_now, timeout_s=2)
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Content:
+    return content(tmp_path, b"voice")

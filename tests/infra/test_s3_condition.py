@@ -1,35 +1,16 @@
 """Putting only what is not there, on a store that can be asked for it and on one that ignores the condition."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.clock import utc_now
 from infra.object_store import Content, ObjectStoreError, UntrueStoreError
 from infra.s3_object_store import S3ObjectStore
-from infra.s3_place import read_s3_place
 from tests.infra.stored_contents import content
-from tests.s3_simulator import Fault, Simulator, s3_simulator
+from tests.s3_simulator import Fault, Simulator
 
 KEY = "ab/abcd"
 NAME = f"of-us/{KEY}"
-
-
-@pytest.fixture
-def simulator(credentials: None) -> Iterator[Simulator]:
-    with s3_simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def store(simulator: Simulator) -> S3ObjectStore:
-    return S3ObjectStore(read_s3_place(simulator.place()), clock=utc_now, timeout_s=2)
-
-
-@pytest.fixture
-def voice(tmp_path: Path) -> Content:
-    return content(tmp_path, b"voice")
 
 
 @pytest.fixture(params=[True, False], ids=["puts only what is new if asked", "knows no conditions"])

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,27 +20,11 @@ from infra.s3_object_store import S3ObjectStore
 from infra.s3_place import read_s3_place
 from tests.infra.conftest import PROJECT
 from tests.infra.stored_contents import content
-from tests.s3_simulator import SECRET, Fault, Simulator, s3_simulator
+from tests.s3_simulator import SECRET, Fault, Simulator
 
 KEY = "ab/abcd"
 NAME = f"of-us/{KEY}"
 LATER = utc_now().replace(microsecond=0) + timedelta(days=3650)
-
-
-@pytest.fixture
-def simulator(credentials: None) -> Iterator[Simulator]:
-    with s3_simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def store(simulator: Simulator) -> S3ObjectStore:
-    return S3ObjectStore(read_s3_place(simulator.place()), clock=utc_now, timeout_s=2)
-
-
-@pytest.fixture
-def voice(tmp_path: Path) -> Content:
-    return content(tmp_path, b"voice")
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from services.demo.files import OWNERS
 from services.demo.load import is_loaded, load_demo
 from services.tokens import find_token, hash_token
 from tests.recordings.desk import places_below
+from tests.services.demo_digests import digests
 from tests.unguarded import unguarded
 
 AFTERNOON = datetime(2026, 11, 23, 16, 0, tzinfo=SHANGHAI)
@@ -144,56 +145,14 @@ def test_progress_is_told_from_nothing_to_all(demo: Loaded) -> None:
 
 
 def test_a_second_load_changes_nothing(demo: Loaded) -> None:
-    before, tokens = _digests(demo.engine), (demo.data_dir / "demo-tokens.json").read_bytes()
+    before, tokens = digests(demo.engine), (demo.data_dir / "demo-tokens.json").read_bytes()
 
     again = _load(demo.engine, demo.data_dir)
 
     assert again.facts == demo.facts
     assert again.messages == []
-    assert _digests(demo.engine) == before
+    assert digests(demo.engine) == before
     assert (demo.data_dir / "demo-tokens.json").read_bytes() == tokens
-
-
-_DATA = (
-    "register_rows",
-    "register_versions",
-    "register_counters",
-    "customer_phones",
-    "policies",
-    "calling_sides",
-    "call_checks",
-    "call_records",
-    "do_not_call_entries",
-    "do_not_call_phones",
-    "do_not_call_events",
-    "incidents",
-    "incident_events",
-    "approvals",
-    "audit_events",
-    "sales",
-    "sale_calls",
-    "sale_events",
-    "recordings",
-    "recording_segments",
-    "recording_events",
-    "draws",
-    "draw_tickets",
-    "inspections",
-    "inspection_sittings",
-    "listening_reports",
-    "inspection_results",
-    "inspection_appeals",
-    "second_scorings",
-    "sampling_alerts",
-)
-
-
-def _digests(engine: Engine) -> dict[str, str]:
-    """Return a digest of each table's content, save for the number of the transaction that wrote it."""
-    rows = "SELECT (to_jsonb(t) - '{{changed_in,written_in}}'::text[])::text AS row FROM {} t"
-    digest = f"SELECT md5(string_agg(row, '|' ORDER BY row)) FROM ({rows}) r"  # noqa: S608 - our own table names
-    with engine.connect() as connection:
-        return {table: connection.execute(text(digest.format(table))).scalar_one() for table in _DATA}
 
 
 @pytest.mark.slow
@@ -203,7 +162,7 @@ def test_the_same_clock_gives_the_same_data(
     engine = _new_database(server, template, "demo_second")
     again = _load(engine, tmp_path)
 
-    assert _digests(engine) == _digests(demo.engine)
+    assert digests(engine) == digests(demo.engine)
     assert (tmp_path / "demo-check.json").read_bytes() == (demo.data_dir / "demo-check.json").read_bytes()
     assert (tmp_path / "demo-tokens.json").read_bytes() != (demo.data_dir / "demo-tokens.json").read_bytes()
     assert again.facts == demo.facts
@@ -230,11 +189,11 @@ def test_a_load_cut_short_leaves_an_empty_database(engine: Engine, tmp_path: Pat
 def test_a_database_with_data_of_its_own_is_left_alone(engine: Engine, tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO register_rows VALUES ('products', 'P1', DEFAULT, now())"))
-    before = _digests(engine)
+    before = digests(engine)
 
     _load(engine, tmp_path)
 
-    assert _digests(engine) == before
+    assert digests(engine) == before
     assert list(tmp_path.iterdir()) == []
 
 
