@@ -27,8 +27,7 @@ from services.dependencies import Now, Transaction, requires
 from services.disposal_service import disposable, disposal_payload
 from services.fields import Body, Pending, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, make_cursor, read_cursor
-from services.problems import input_error
+from services.paging import Cursor, Limit, make_cursor, not_a_cursor, read_cursor
 from services.retention_answers import RetentionAnswer, retention_answer
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
@@ -134,7 +133,7 @@ def _place(last: str | None) -> Place | None:
         day, recording_id = last.split(" ")
         return Place(date.fromisoformat(day), UUID(recording_id))
     except ValueError:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
+        raise not_a_cursor() from None
 
 
 def _due(one: Due, actor: Actor) -> dict[str, object]:

@@ -28,13 +28,12 @@ from qa_sampling.draw_rows import (
 from qa_sampling.samples import DrawOrder
 from qa_sampling.seeds import DAYS_AHEAD, Commitment, read_commitments
 from qa_sampling.strata import Stratum
-from services.api.overlays import id_of
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.draw_service import make_draw, take_time
 from services.fields import NO_NUL, Body, Day, Identifier
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, check_span, page, read_cursor
+from services.paging import Cursor, Limit, check_span, id_of, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
 

@@ -39,12 +39,11 @@ from services.api.inspection_models import (
     ListenedAnswer,
     ListenedBody,
 )
-from services.api.recordings import name_of, place_of
 from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.paging import Cursor, Limit, name_of, page, place_of, read_cursor
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/inspections", tags=["Inspections"], route_class=CreatingRoute)

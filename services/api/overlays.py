@@ -25,7 +25,7 @@ from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Instant, LongText, Name, Pending, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.paging import Cursor, Limit, id_of, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
 
@@ -105,18 +105,6 @@ def list_all(connection: Transaction, _actor: Reader, limit: Limit = 100, cursor
     found = list_overlays(connection, before=before, limit=limit + 1)
     names = [str(overlay.overlay_id) for overlay in found]
     return json_response(page([_answer(overlay) for overlay in found], limit=limit, query=query, names=names))
-
-
-def id_of(last: str | None) -> UUID | None:
-    """Return the id that a cursor names.
-
-    Raises:
-        InputError: it names none.
-    """
-    try:
-        return None if last is None else UUID(last)
-    except ValueError:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
 
 
 @router.post(

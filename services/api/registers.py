@@ -47,8 +47,7 @@ from services.api.register_models import (
 from services.dependencies import READERS, Now, Transaction, requires
 from services.fields import NO_NUL, Body, Day
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
-from services.problems import input_error
+from services.paging import Cursor, Limit, page, position_of, read_cursor
 from services.tokens import Actor, Role
 
 Reader = Annotated[Actor, Depends(requires(*READERS))]
@@ -149,7 +148,6 @@ RESOURCES = (
     Resource(Register.CAMPAIGNS, "campaign", "campaign_id", CampaignBody),
 )
 
-_LONGEST_POSITION = 18
 
 Endpoint = Callable[..., Response]
 
@@ -213,19 +211,6 @@ def _list(resource: Resource) -> Endpoint:
         return json_response(page(items, limit=limit, query=query, names=[str(row.position) for row in rows]))
 
     return list_all
-
-
-def position_of(last: str | None) -> int | None:
-    """Return the position that a cursor names.
-
-    Raises:
-        InputError: it names none.
-    """
-    if last is None:
-        return None
-    if not last.isascii() or not last.isdecimal() or len(last) > _LONGEST_POSITION:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page")
-    return int(last)
 
 
 def make_router(resource: Resource) -> APIRouter:
