@@ -12,11 +12,11 @@ from starlette.background import BackgroundTask, BackgroundTasks
 from compliance.approvals import Request, decide_request, list_requests, shown_payload
 from compliance.audit import note
 from compliance.shanghai import SHANGHAI
-from services.api.registers import json_response
 from services.approval_actions import ACTIONS
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, LongText
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, id_of, page, read_cursor
 from services.tokens import Actor, Role
 

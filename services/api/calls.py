@@ -22,10 +22,10 @@ from compliance.call_records import (
 )
 from compliance.incidents import Incident, incidents_of_calls
 from compliance.shanghai import SHANGHAI
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Identifier, Instant, PhoneText
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, check_span, name_of, not_a_cursor, page, read_cursor
 from services.problems import InputError
 from services.shown_numbers import shown

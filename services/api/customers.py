@@ -15,7 +15,6 @@ from services.api.registers import (
     Reader,
     Writer,
     history_model,
-    json_response,
     list_model,
     version_answer,
     whole,
@@ -23,6 +22,7 @@ from services.api.registers import (
 from services.dependencies import Now, Transaction
 from services.fields import NO_NUL
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, page, position_of, read_cursor
 from services.tokens import Actor, Role
 

@@ -22,11 +22,11 @@ from recordings.disposals import (
     read_disposal,
     statutes,
 )
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.disposal_service import disposable, disposal_payload
 from services.fields import Body, Pending, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, make_cursor, not_a_cursor, read_cursor
 from services.retention_answers import RetentionAnswer, retention_answer
 from services.shown_numbers import shown_words

@@ -27,10 +27,10 @@ from compliance.shanghai import SHANGHAI
 from compliance.working_days import Calendar
 from infra.ids import new_id
 from services.api.register_models import CallableNumber
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Evidence, Identifier, Instant, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, id_of, page, read_cursor
 from services.problems import input_error
 from services.shown_numbers import shown

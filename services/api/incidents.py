@@ -23,10 +23,10 @@ from compliance.incidents import (
 )
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Pending
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, check_span, id_of, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role

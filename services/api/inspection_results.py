@@ -21,10 +21,10 @@ from qa_sampling.scorecard import WHOLE_BP, Answer, Verdict
 from qa_sampling.second_scorings import is_second_waiting
 from services.api.inspection_models import InspectionAnswer
 from services.api.inspections import inspection_answer
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, Identifier, LongText, Milliseconds, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 

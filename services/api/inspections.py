@@ -39,10 +39,10 @@ from services.api.inspection_models import (
     ListenedAnswer,
     ListenedBody,
 )
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, name_of, page, place_of, read_cursor
 from services.tokens import Actor, Role
 

@@ -27,8 +27,8 @@ from compliance.ledger_reading import (
 from compliance.ledger_runs import seal_waiting
 from compliance.ledger_tree import inclusion_path
 from compliance.shanghai import SHANGHAI
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
+from services.json_answers import json_response
 from services.ledger_checks import export_bundle
 from services.ledger_spans import MOST, LedgerEdgeError, read_edge, span_between
 from services.paging import Cursor, Limit, not_a_cursor, page, read_cursor

@@ -21,10 +21,10 @@ from compliance.overlays import (
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
 from services.api.register_models import RegionCode
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Instant, LongText, Name, Pending, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, id_of, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role

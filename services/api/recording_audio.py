@@ -20,10 +20,10 @@ from recordings.recording_rows import Recording, read_copies, read_media, read_r
 from recordings.stored_audio import Source, open_pieces
 from services.api.recording_models import AccessList
 from services.api.recordings import Reader
-from services.api.registers import json_response
 from services.byte_ranges import Selection, select_bytes
 from services.dependencies import Transaction, actor_of, state_of
 from services.fields import ProblemBody
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, name_of, page, place_of, read_cursor
 from services.problems import MEDIA_TYPE, Problem, RefusedError, title_of
 from services.state import AppState

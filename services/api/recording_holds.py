@@ -12,10 +12,10 @@ from compliance.approvals import request_approval
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
 from recordings.holds import HOLD_RELEASE, Hold, list_holds, place_hold, release_payload
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Name, Pending, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 

@@ -15,9 +15,9 @@ from services.api.recording_models import (
     recording_answer,
     retention_answers,
 )
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL, Day, PhoneText
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, check_span, name_of, page, place_of, read_cursor
 from services.tokens import Actor, Role
 

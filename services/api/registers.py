@@ -11,7 +11,6 @@ from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, create_model
 
@@ -47,6 +46,7 @@ from services.api.register_models import (
 from services.dependencies import READERS, Now, Transaction, requires
 from services.fields import NO_NUL, Body, Day
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import Cursor, Limit, page, position_of, read_cursor
 from services.tokens import Actor, Role
 
@@ -104,11 +104,6 @@ def version_answer(version: StoredVersion, body: type[RegisterBody]) -> dict[str
         "effective_through": version.effective_through,
         "recorded_at": version.recorded_at.astimezone(SHANGHAI),
     }
-
-
-def json_response(content: object, status: int = HTTPStatus.OK) -> Response:
-    """Return an answer whose instants keep their +08:00."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 def whole(body: RegisterBody) -> Change:
