@@ -21,7 +21,7 @@ from compliance.call_records import (
     record_calls,
 )
 from compliance.incidents import Incident, incidents_of_calls
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Identifier, Instant, PhoneText
 from services.idempotency import CreatingRoute
@@ -217,8 +217,8 @@ def _answer(stored: StoredCall, incidents: Sequence[Incident], *, actor: Actor) 
         **seen,
         "agent_id": record.agent_id,
         "started_at": record.started_at.astimezone(SHANGHAI),
-        "answered_at": None if record.answered_at is None else record.answered_at.astimezone(SHANGHAI),
-        "ended_at": None if record.ended_at is None else record.ended_at.astimezone(SHANGHAI),
+        "answered_at": in_shanghai(record.answered_at),
+        "ended_at": in_shanghai(record.ended_at),
         "outcome": record.outcome,
         "do_not_call_entry_id": None if stored.do_not_call_entry_id is None else str(stored.do_not_call_entry_id),
         "incidents": [{"incident_id": str(one.incident_id), "kind": one.kind} for one in incidents],

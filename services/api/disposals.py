@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from compliance.approvals import request_approval
 from compliance.policy_store import policy_in_force
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import SHANGHAI, in_shanghai, shanghai_day
 from infra.ids import new_id
 from recordings.disposals import (
     DISPOSAL,
@@ -164,13 +164,9 @@ def _answer(one: Disposal, actor: Actor) -> dict[str, object]:
                 "copy": copy["copy"],
                 "store": copy["store"],
                 "state": copy["state"],
-                "removed_at": _in_shanghai(copy["removed_at"]),
-                "locked_until": None if copy["state"] == "removed" else _in_shanghai(copy["retain_until"]),
+                "removed_at": in_shanghai(copy["removed_at"]),
+                "locked_until": None if copy["state"] == "removed" else in_shanghai(copy["retain_until"]),
             }
             for copy in one.copies
         ],
     }
-
-
-def _in_shanghai(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(SHANGHAI)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from compliance.call_facts import CentreKind
 from compliance.sale_terms import InspectionClass
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import SHANGHAI, in_shanghai, shanghai_day
 from qa_sampling.draw_rows import (
     StoredDraw,
     StoredTicket,
@@ -298,5 +298,5 @@ def _committed(one: Commitment, entry: int | None) -> dict[str, object]:
         "ledger_entry": entry,
         "seed": None if one.seed is None else one.seed.hex(),
         "public_number": one.public_number,
-        "revealed_at": None if one.revealed_at is None else one.revealed_at.astimezone(SHANGHAI),
+        "revealed_at": in_shanghai(one.revealed_at),
     }

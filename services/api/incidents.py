@@ -21,7 +21,7 @@ from compliance.incidents import (
     read_incident,
     read_incident_history,
 )
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from infra.ids import new_id
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Pending
@@ -132,7 +132,7 @@ def _answer(one: Incident, history: list[IncidentEvent]) -> dict[str, object]:
         "cause": one.cause,
         "responsible": one.responsible,
         "measures": one.measures,
-        "closed_at": None if one.closed_at is None else one.closed_at.astimezone(SHANGHAI),
+        "closed_at": in_shanghai(one.closed_at),
         "history": [
             {
                 "event_id": str(event.event_id),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from qa_sampling.appeals import NewAppeal, StoredAppeal, file_appeal, read_appeal
 from qa_sampling.corrections import open_correction
 from qa_sampling.inspection_deadlines import appeal_before
@@ -242,7 +242,7 @@ def _appeal(one: StoredAppeal, actor: Actor) -> Mapping[str, object]:
         "decide_before": one.decide_before.astimezone(SHANGHAI),
         "decision": one.decision,
         "decided_by": one.decided_by,
-        "decided_at": None if one.decided_at is None else one.decided_at.astimezone(SHANGHAI),
+        "decided_at": in_shanghai(one.decided_at),
         "decided_result_id": None if one.decided_result_id is None else str(one.decided_result_id),
     }
 

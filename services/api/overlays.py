@@ -18,7 +18,7 @@ from compliance.overlays import (
     list_overlays,
     read_running_overlay,
 )
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from infra.ids import new_id
 from services.api.register_models import RegionCode
 from services.dependencies import Now, Transaction, requires
@@ -84,7 +84,7 @@ def _answer(overlay: StoredOverlay) -> dict[str, object]:
         "reason": ordered.reason,
         "ordered_by": overlay.ordered_by,
         "created_at": overlay.created_at.astimezone(SHANGHAI),
-        "ended_at": None if overlay.ended_at is None else overlay.ended_at.astimezone(SHANGHAI),
+        "ended_at": in_shanghai(overlay.ended_at),
     }
 
 
