@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from compliance.shanghai import SHANGHAI
 from recordings.accesses import Access, Listener, Purpose, list_accesses, note_access
+from recordings.audio_layout import suffix_of
 from recordings.copy_rows import CopyState
 from recordings.recording_rows import Recording, read_copies, read_media, read_recording
 from recordings.stored_audio import Source, open_pieces
@@ -41,7 +42,6 @@ _MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "raw": "application/octet-stream",
 }
-_SUFFIXES = {"rf64": "wav", "raw": "bin"}
 _PLAYABLE_CONTAINER = "wav"
 
 
@@ -130,7 +130,7 @@ def _find(state: AppState, recording_id: UUID, form: str) -> _Heard:
         _require_audio(one)
         media = read_media(connection, recording_id)
         copies = read_copies(connection, recording_id)
-    suffix = _SUFFIXES.get(one.container, one.container)
+    suffix = suffix_of(one.container)
     if form == "playable" and media is not None and media.playable_key is not None:
         version, size = media.playable_version_id or "", media.playable_size_bytes or 0
         source = Source(state.places.first, media.playable_key, version)
