@@ -36,7 +36,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sitting:
+class _Occasion:
     """One occasion of deciding: all calls of it are judged by the same book at the same instant."""
 
     book: Book
@@ -81,10 +81,10 @@ def check_known(  # noqa: PLR0913 - the facts come with it
     now: datetime,
 ) -> list[JudgedCall]:
     """Do what `check_calls` does for callees whose facts were just read in this transaction, with the book then."""
-    sitting = _Sitting(book=book, calendar=gate.calendar, at=now.astimezone(SHANGHAI), lock=True)
+    occasion = _Occasion(book=book, calendar=gate.calendar, at=now.astimezone(SHANGHAI), lock=True)
     sides = [book.calling_side(one.call) for one in numbered]
     write_sides(connection, sides, known_sides=gate.shelf.stored_sides, now=now)
-    judged = write_checks(connection, _judge(connection, numbered, sides, known, sitting), actors=actors)
+    judged = write_checks(connection, _judge(connection, numbered, sides, known, occasion), actors=actors)
     _use_callbacks(connection, judged, now=now)
     return judged
 
@@ -107,9 +107,9 @@ def simulate_calls(
     book = read_book(connection, now=now, all_overlays=True)
     if policy is not None:
         book = replace(book, policy=policy)
-    sitting = _Sitting(book=book, calendar=calendar, at=at.astimezone(SHANGHAI), lock=False)
+    occasion = _Occasion(book=book, calendar=calendar, at=at.astimezone(SHANGHAI), lock=False)
     sides = [book.calling_side(one.call) for one in numbered]
-    return list(_judge(connection, numbered, sides, known, sitting))
+    return list(_judge(connection, numbered, sides, known, occasion))
 
 
 def _judge(
@@ -117,24 +117,24 @@ def _judge(
     calls: Sequence[NumberedCall],
     sides: Sequence[RecordedSide],
     known: KnownPeople,
-    sitting: _Sitting,
+    occasion: _Occasion,
 ) -> Iterator[JudgedCall]:
     """Decide on `calls`, in their order; every statement comes before the first decision is given."""
-    if depend_on_others(sitting.book.policy, calls):
-        return iter(_judge_in_order(connection, calls, sides, known, sitting))
-    return _judge_apart(calls, sides, known, sitting)
+    if depend_on_others(occasion.book.policy, calls):
+        return iter(_judge_in_order(connection, calls, sides, known, occasion))
+    return _judge_apart(calls, sides, known, occasion)
 
 
 def _judge_apart(
-    calls: Sequence[NumberedCall], sides: Sequence[RecordedSide], known: KnownPeople, sitting: _Sitting
+    calls: Sequence[NumberedCall], sides: Sequence[RecordedSide], known: KnownPeople, occasion: _Occasion
 ) -> Iterator[JudgedCall]:
     """Decide on calls none of which bears on another, each when its turn comes, so that rows can leave meanwhile."""
-    policy, at = sitting.book.policy, sitting.at
+    policy, at = occasion.book.policy, occasion.at
     judge = Judge(policy, at=at)
     for one, side in zip(calls, sides, strict=True):
-        callee = callee_of(known, one, calendar=sitting.calendar, at=at)
+        callee = callee_of(known, one, calendar=occasion.calendar, at=at)
         decision = judge.decide(one.call, Facts(side=side.side, callee=callee))
-        yield JudgedCall(one.call, side, callee, decision, policy, at, _check_id(sitting))
+        yield JudgedCall(one.call, side, callee, decision, policy, at, _check_id(occasion))
 
 
 def _judge_in_order(
@@ -142,12 +142,12 @@ def _judge_in_order(
     calls: Sequence[NumberedCall],
     sides: Sequence[RecordedSide],
     known: KnownPeople,
-    sitting: _Sitting,
+    occasion: _Occasion,
 ) -> list[JudgedCall]:
     """Decide on calls that may bear on one another: what one uses up, the next one finds used."""
-    policy, at = sitting.book.policy, sitting.at
-    callees = [callee_of(known, one, calendar=sitting.calendar, at=at) for one in calls]
-    dependencies = Dependencies(connection, calls, known, policy=policy, at=at, lock=sitting.lock)
+    policy, at = occasion.book.policy, occasion.at
+    callees = [callee_of(known, one, calendar=occasion.calendar, at=at) for one in calls]
+    dependencies = Dependencies(connection, calls, known, policy=policy, at=at, lock=occasion.lock)
     decided: dict[int, Decision] = {}
 
     def decide_these(indexes: Sequence[int]) -> None:
@@ -164,13 +164,13 @@ def _judge_in_order(
         if index not in decided:
             decide_these([index])
     return [
-        JudgedCall(calls[index].call, sides[index], callees[index], decided[index], policy, at, _check_id(sitting))
+        JudgedCall(calls[index].call, sides[index], callees[index], decided[index], policy, at, _check_id(occasion))
         for index in everyone
     ]
 
 
-def _check_id(sitting: _Sitting) -> str:
-    return new_id_text() if sitting.lock else ""
+def _check_id(occasion: _Occasion) -> str:
+    return new_id_text() if occasion.lock else ""
 
 
 def _use_callbacks(connection: Connection, judged: Sequence[JudgedCall], *, now: datetime) -> None:

@@ -24,7 +24,7 @@ from compliance.decision import Decision, Reason, Verdict
 from compliance.policy import Policy
 from compliance.policy_store import policy_by_digest
 from compliance.register_book import RecordedSide
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import SHANGHAI, in_shanghai, shanghai_day
 from compliance.tables import call_checks, calling_sides
 from infra.binary_rows import (
     UUID_LENGTH,
@@ -234,7 +234,7 @@ def superseded_at(connection: Connection, judged: JudgedCall) -> datetime | None
             "customer": judged.call.customer_id,
         },
     ).scalar_one()
-    return None if found is None else found.astimezone(SHANGHAI)
+    return in_shanghai(found)
 
 
 def read_check(connection: Connection, check_id: UUID) -> StoredCheck:
@@ -264,19 +264,15 @@ def read_check(connection: Connection, check_id: UUID) -> StoredCheck:
         callee=msgspec.convert(row.callee_facts, Callee),
         decision=Decision(
             verdict=Verdict(row.verdict),
-            reasons=tuple(replace(one, until=_shanghai(one.until)) for one in reasons),
-            valid_until=_shanghai(row.valid_until),
-            next_callable_at=_shanghai(row.next_callable_at),
+            reasons=tuple(replace(one, until=in_shanghai(one.until)) for one in reasons),
+            valid_until=in_shanghai(row.valid_until),
+            next_callable_at=in_shanghai(row.next_callable_at),
         ),
         policy=policy_by_digest(connection, row.policy_digest, used_at=row.checked_at),
         at=row.checked_at.astimezone(SHANGHAI),
         check_id=str(check_id),
     )
     return StoredCheck(judged, row.actor, superseded_at(connection, judged))
-
-
-def _shanghai(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(SHANGHAI)
 
 
 def replay(judged: JudgedCall) -> tuple[bool, Decision]:

@@ -88,10 +88,6 @@ class Row(Struct, frozen=True, gc=False):
         return None if self.fault is None else self.fault.message
 
     @property
-    def error_zh(self) -> str | None:
-        return None if self.fault is None else self.fault.message_zh
-
-    @property
     def blank(self) -> bool:
         """Whether every cell is empty or white space. A row with a fault is never blank."""
         return self.fault is None and not "".join(self.cells).strip()

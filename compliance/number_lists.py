@@ -8,7 +8,6 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -122,15 +121,6 @@ def neutralise(cell: str) -> str:
     return cell
 
 
-def may_hold_formulas(block: Block) -> bool:
-    """Tell whether `neutralise` would change a cell of a plain block; always true of a block that is not plain."""
-    if isinstance(block, SheetBlock) or not block.plain:
-        return True
-    if not any(sign in block.data for sign in (b"=", b"@", b"+", b"-", b"\t")):
-        return False
-    return _formula(block.delimiter).search(block.data) is not None
-
-
 class RowWriter:
     """Write rows in the encoding, delimiter and line break of a list, with its byte order mark if it has one.
 
@@ -155,17 +145,6 @@ class RowWriter:
         if self._needs_quotes.search(cell) is None:
             return cell
         return '"' + cell.replace('"', '""') + '"'
-
-
-@cache
-def _formula(delimiter: str) -> re.Pattern[bytes]:
-    """Match where a cell of plain bytes begins that `neutralise` would change.
-
-    A CR cannot begin one there: it is always part of a CRLF. Nor can the delimiter, be it a tab.
-    """
-    always = "=@" if delimiter == "\t" else "=@\t"
-    number = rf"{_AFTER_SIGN}+(?:[{delimiter}\r\n]|\Z)"
-    return re.compile(rf"(?:\A|[{delimiter}\n])(?:[{always}]|[+-](?!{number}))".encode())
 
 
 def _refuse_other_kinds(head: bytes) -> None:

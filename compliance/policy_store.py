@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, insert, select, text
 
 from compliance.block_raises import Term, order_raise
-from compliance.policy import Policy, floor_policy_text, parse_policy
+from compliance.policy import Policy, floor_policy, floor_policy_text, parse_policy
 from compliance.register_tables import policies
 from compliance.shanghai import shanghai_day
 
@@ -56,8 +56,7 @@ def policy_in_force(connection: Connection, *, now: datetime) -> Policy:
     stored = stored_policy_in_force(connection)
     if stored is not None:
         return stored.policy
-    on = shanghai_day(now)
-    return parse_policy(floor_policy_text(on=on), on=on)
+    return floor_policy(on=shanghai_day(now))
 
 
 def policy_for_blocks(connection: Connection, *, now: datetime) -> Policy:
@@ -87,8 +86,7 @@ def policy_by_digest(connection: Connection, digest: str, *, used_at: datetime) 
         .limit(1)
     ).one_or_none()
     if row is None:
-        on = shanghai_day(used_at)
-        floor = parse_policy(floor_policy_text(on=on), on=on)
+        floor = floor_policy(on=shanghai_day(used_at))
         if floor.digest == digest:
             return floor
         msg = f"no policy with digest {digest} is stored"

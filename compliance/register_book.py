@@ -140,10 +140,6 @@ class Shelf:
                 self._book = read_book(connection, now=now)
             return self._book
 
-    def kept(self) -> Book | None:
-        """Return the book as last read, whatever its age."""
-        return self._book
-
 
 def read_counters(connection: Connection) -> dict[str, int]:
     """Return how often each register has changed."""

@@ -74,8 +74,3 @@ def keep_through(ended_on: date, retention_class: RetentionClass, years_5y: int,
     datetime.date(2029, 2, 28)
     """
     return add_years(ended_on, years_5y if retention_class is RetentionClass.ONE_YEAR_OR_LESS else years_10y)
-
-
-def earliest_disposal(keep_through: date) -> date:
-    """Return the first day on which something kept through `keep_through` may be disposed of; it never must be."""
-    return keep_through + timedelta(days=1)

@@ -12,7 +12,15 @@ from sqlalchemy import Connection, insert, select, update
 from compliance.call_facts import CentreKind
 from compliance.retention_terms import CoverTerm
 from compliance.sale_tables import sale_calls, sale_events, sales
-from compliance.sale_terms import InspectionWindow, SaleTerms, WindowBasis, inspection_window, replaced_window
+from compliance.sale_terms import (
+    InspectionWindow,
+    SaleTerms,
+    SaleTermsRow,
+    WindowBasis,
+    inspection_window,
+    replaced_window,
+)
+from compliance.shanghai import shanghai_day
 from infra.ids import new_id
 
 
@@ -69,9 +77,19 @@ class NewSale:
     def term(self) -> CoverTerm:
         return CoverTerm(self.cover_start, self.cover_end_exclusive, self.declared_term_months)
 
+    def terms(self) -> SaleTerms:
+        return SaleTerms(
+            closed_on=shanghai_day(self.consented_at),
+            term=self.term(),
+            is_gift=self.gift,
+            cooling_off_days=self.cooling_off_days,
+            receipt_confirmed_on=self.receipt_confirmed_on,
+            effective_on=self.effective_on,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSale:
+class StoredSale(SaleTermsRow):
     """A row of the register, by the names of its columns."""
 
     policy_no: str
@@ -81,16 +99,8 @@ class StoredSale:
     centre_id: str
     agent_id: str
     consented_at: datetime
-    closed_on: date
-    cover_start: date
-    cover_end_exclusive: date | None
-    declared_term_months: int | None
-    cooling_off_days: int
-    is_gift: bool
     content: Mapping[str, Any]
     content_digest: bytes
-    effective_on: date | None
-    receipt_confirmed_on: date | None
     delivered_on: date | None
     delivery_notice: Mapping[str, Any] | None
     inspection_class: str
@@ -99,23 +109,11 @@ class StoredSale:
     right_through: date | None
     deliver_by: date
     retention_class: str
-    ended_on: date | None
     findings: list[dict[str, str]]
     is_voice_confirmable: bool
     actor: str
     recorded_at: datetime
     changed_at: datetime
-
-    def terms(self) -> SaleTerms:
-        return SaleTerms(
-            closed_on=self.closed_on,
-            term=CoverTerm(self.cover_start, self.cover_end_exclusive, self.declared_term_months),
-            is_gift=self.is_gift,
-            cooling_off_days=self.cooling_off_days,
-            receipt_confirmed_on=self.receipt_confirmed_on,
-            effective_on=self.effective_on,
-            ended_on=self.ended_on,
-        )
 
     def window(self) -> InspectionWindow:
         return InspectionWindow(self.inspect_before, WindowBasis(self.inspect_before_basis))

@@ -61,6 +61,32 @@ class SaleTerms:
     ended_on: date | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleTermsRow:
+    """The columns of the register of sales that are a sale's terms, for what is read from it."""
+
+    closed_on: date
+    cover_start: date
+    cover_end_exclusive: date | None
+    declared_term_months: int | None
+    is_gift: bool
+    cooling_off_days: int
+    receipt_confirmed_on: date | None
+    effective_on: date | None
+    ended_on: date | None
+
+    def terms(self) -> SaleTerms:
+        return SaleTerms(
+            closed_on=self.closed_on,
+            term=CoverTerm(self.cover_start, self.cover_end_exclusive, self.declared_term_months),
+            is_gift=self.is_gift,
+            cooling_off_days=self.cooling_off_days,
+            receipt_confirmed_on=self.receipt_confirmed_on,
+            effective_on=self.effective_on,
+            ended_on=self.ended_on,
+        )
+
+
 def inspection_class(term: CoverTerm, *, is_gift: bool) -> InspectionClass:
     """Return the class by which a sale is inspected (arts. 34, 37); exactly one year is the stricter class.
 

@@ -31,7 +31,7 @@ from compliance.sale_rows import (
 )
 from compliance.sale_rules import NO_RECORDED_CALL, Finding, SaleFacts, findings_of
 from compliance.sale_tables import sale_calls, sales
-from compliance.sale_terms import SaleTerms, customer_right, inspection_class, inspection_window
+from compliance.sale_terms import customer_right, inspection_class, inspection_window
 from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.voice_confirmation import voice_faults
 from compliance.working_days import Calendar, working_day_deadline
@@ -162,22 +162,16 @@ def _stated(sale: NewSale) -> dict[str, object]:
 
 
 def _computed(sale: NewSale, calendar: Calendar) -> dict[str, object]:
-    closed_on = shanghai_day(sale.consented_at)
-    terms = SaleTerms(
-        closed_on=closed_on,
-        term=sale.term(),
-        is_gift=sale.gift,
-        cooling_off_days=sale.cooling_off_days,
-        receipt_confirmed_on=sale.receipt_confirmed_on,
-        effective_on=sale.effective_on,
-    )
+    terms = sale.terms()
     window, right = inspection_window(terms), customer_right(terms, calendar)
     return {
         "inspection_class": inspection_class(terms.term, is_gift=sale.gift),
         "inspect_before": window.before,
         "inspect_before_basis": window.basis,
         "right_through": None if right is None else right.on,
-        "deliver_by": working_day_deadline(calendar, closed_on, in_force(DELIVERY_DAYS, closed_on).number).due,
+        "deliver_by": working_day_deadline(
+            calendar, terms.closed_on, in_force(DELIVERY_DAYS, terms.closed_on).number
+        ).due,
         "retention_class": retention_class(terms.term),
     }
 

@@ -11,6 +11,11 @@ def shanghai_day(at: datetime) -> date:
     return at.astimezone(SHANGHAI).date()
 
 
+def in_shanghai(at: datetime | None) -> datetime | None:
+    """Return an instant as it is shown in Shanghai; None stays None."""
+    return None if at is None else at.astimezone(SHANGHAI)
+
+
 def midnight(day: date) -> datetime:
     """Return the instant at which `day` begins in Shanghai."""
     return datetime.combine(day, time(), SHANGHAI)

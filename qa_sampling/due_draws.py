@@ -8,11 +8,9 @@ from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import Connection, text
 
-from compliance.call_facts import CentreKind
-from compliance.sale_terms import InspectionClass
 from compliance.shanghai import SHANGHAI, shanghai_day
 from qa_sampling.samples import DrawOrder
-from qa_sampling.strata import Stratum
+from qa_sampling.strata import stratum_of
 
 DAYS_BACK = 31
 """A day that was over longer ago is drawn by itself only while some sale of it can still be inspected in time.
@@ -67,7 +65,7 @@ def due_draws(connection: Connection, *, person: str, now: datetime) -> list[Dra
     }
     return [
         DrawOrder(
-            stratum=Stratum(CentreKind(row.sales_mode), row.centre_id, InspectionClass(row.inspection_class)),
+            stratum=stratum_of(row.sales_mode, row.centre_id, row.inspection_class),
             from_on=row.closed_on,
             to_on=row.closed_on,
             public_number="",

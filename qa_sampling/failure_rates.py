@@ -9,9 +9,8 @@ from datetime import date
 
 from sqlalchemy import Connection, text
 
-from compliance.sale_terms import InspectionClass
 from qa_sampling.failure_rate import FailureRate, failure_rate
-from qa_sampling.strata import Stratum
+from qa_sampling.strata import Stratum, stratum_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def read_failure_rates(connection: Connection, from_on: date, to_on: date, *, co
     failed, inspected = sum(row.failed for row in strata), sum(row.inspected for row in strata)
     return FailureRates(
         {
-            Stratum(row.sales_mode, row.centre_id, InspectionClass(row.inspection_class)): failure_rate(
+            stratum_of(row.sales_mode, row.centre_id, row.inspection_class): failure_rate(
                 row.failed, row.inspected, confidence=confidence
             )
             for row in strata

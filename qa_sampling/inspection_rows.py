@@ -8,9 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select, true, tuple_
 
-from compliance.retention_terms import CoverTerm
 from compliance.sale_tables import sales
-from compliance.sale_terms import SaleTerms
+from compliance.sale_terms import SaleTermsRow
 from qa_sampling.tables import inspection_sittings, inspections
 
 
@@ -27,7 +26,7 @@ class UnknownInspectionError(LookupError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
+class Inspection(SaleTermsRow):
     """An inspection as somebody may see it, with the facts of its sale; `due_before` is exclusive.
 
     To the inspector who holds a sitting of it, it is claimed by himself, whatever was before; of a result, an inspector
@@ -39,7 +38,6 @@ class Inspection:
     sales_mode: str
     centre_id: str
     inspection_class: str
-    closed_on: date
     origin: str
     is_random: bool
     risk_reasons: list[str]
@@ -53,27 +51,8 @@ class Inspection:
     created_at: datetime
     changed_at: datetime
     agent_id: str
-    cover_start: date
-    cover_end_exclusive: date | None
-    declared_term_months: int | None
     retention_class: str
-    cooling_off_days: int
-    is_gift: bool
-    effective_on: date | None
-    receipt_confirmed_on: date | None
     right_through: date | None
-    ended_on: date | None
-
-    def terms(self) -> SaleTerms:
-        return SaleTerms(
-            closed_on=self.closed_on,
-            term=CoverTerm(self.cover_start, self.cover_end_exclusive, self.declared_term_months),
-            is_gift=self.is_gift,
-            cooling_off_days=self.cooling_off_days,
-            receipt_confirmed_on=self.receipt_confirmed_on,
-            effective_on=self.effective_on,
-            ended_on=self.ended_on,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert, text, update
 
-from compliance.call_facts import CentreKind
 from compliance.sale_rows import StoredSale, read_sale
-from compliance.sale_terms import InspectionClass
 from qa_sampling.draw import Ticket, newly_drawn, ticket
 from qa_sampling.draw_rows import StoredDraw, StoredTicket, draws_over, read_frame_bytes, read_tickets
 from qa_sampling.frame import policy_numbers
 from qa_sampling.inspection_tasks import open_drawn
 from qa_sampling.samples import add_drawn
-from qa_sampling.strata import Stratum
+from qa_sampling.strata import stratum_of
 from qa_sampling.tables import draw_tickets
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -35,7 +33,7 @@ def join_late(connection: Connection, policy_no: str, *, now: datetime) -> None:
     The caller has shared the day (`samples.share_day`) before it inserted the sale.
     """
     sale = read_sale(connection, policy_no)
-    stratum = Stratum(CentreKind(sale.sales_mode), sale.centre_id, InspectionClass(sale.inspection_class))
+    stratum = stratum_of(sale.sales_mode, sale.centre_id, sale.inspection_class)
     for draw in draws_over(connection, stratum, sale.closed_on):
         hold_draw(connection, draw.draw_id)
         _join(connection, draw, sale, now=now)

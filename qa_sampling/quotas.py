@@ -16,7 +16,7 @@ from compliance.policy import SamplingRates
 from compliance.policy_store import policy_in_force
 from compliance.sale_terms import InspectionClass
 from qa_sampling.quota import Progress, Quota, Share, quota, rates_by_class
-from qa_sampling.strata import Stratum
+from qa_sampling.strata import Stratum, stratum_of
 
 DUE_SOON = timedelta(days=2)
 """From when on a drawn sale without a result is called urgent: the warning of two days before the end (art. 34)."""
@@ -116,7 +116,7 @@ def _progress(connection: Connection, wanted: QuotaFilter, *, now: datetime) -> 
 
 
 def _place(row: Row[tuple[object, ...]]) -> _Place:
-    return _Place(Stratum(row.sales_mode, row.centre_id, InspectionClass(row.inspection_class)), row.day)
+    return _Place(stratum_of(row.sales_mode, row.centre_id, row.inspection_class), row.day)
 
 
 class Waiting(NamedTuple):

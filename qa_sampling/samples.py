@@ -17,7 +17,6 @@ from sqlalchemy import Connection, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, TEXT
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
-from compliance.call_facts import CentreKind
 from compliance.incidents import NewIncident, open_incidents
 from compliance.policy import Policy
 from compliance.policy_store import policy_in_force
@@ -32,7 +31,7 @@ from qa_sampling.inspection_tasks import open_drawn
 from qa_sampling.quota import rates_by_class
 from qa_sampling.seed_vault import SeedVault
 from qa_sampling.seeds import LostSeedError, commitment_of, read_commitment, reveal_seed
-from qa_sampling.strata import Stratum
+from qa_sampling.strata import Stratum, stratum_of
 from qa_sampling.tables import draws
 
 SEED_LOST = "draw_seed_lost"
@@ -192,11 +191,7 @@ def _freeze(connection: Connection, order: DrawOrder, *, only: Stratum | None) -
     else:
         rows = connection.execute(_FREEZE_ONE, {**period, **only._asdict()}).all()
     frames = [
-        Frame(
-            Stratum(CentreKind(row.sales_mode), row.centre_id, InspectionClass(row.inspection_class)),
-            row.size,
-            bytes(row.content),
-        )
+        Frame(stratum_of(row.sales_mode, row.centre_id, row.inspection_class), row.size, bytes(row.content))
         for row in rows
     ]
     if order.stratum not in {one.stratum for one in frames}:

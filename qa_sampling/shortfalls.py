@@ -24,7 +24,7 @@ from qa_sampling.forecast import Cohort, Expected, Forecast, Pace, forecast, wor
 from qa_sampling.quota import Quota
 from qa_sampling.quotas import QuotaFilter, read_quotas
 from qa_sampling.replacements import LOOK_BACK
-from qa_sampling.strata import Stratum
+from qa_sampling.strata import Stratum, stratum_of
 from qa_sampling.tables import sampling_alerts
 
 PERSON = "sampling"
@@ -119,7 +119,7 @@ def look_ahead(connection: Connection, *, calendar: Calendar, now: datetime, day
 def _read_cohorts(connection: Connection, *, now: datetime) -> list[Cohort]:
     due: dict[tuple[Stratum, date], list[datetime]] = defaultdict(list)
     for row in connection.execute(_OPEN, {"now": now}):
-        due[(Stratum(*row[:3]), row.closed_on)].append(row.due_before)
+        due[(stratum_of(*row[:3]), row.closed_on)].append(row.due_before)
     if not due:
         return []
     closed = [closed_on for _, closed_on in due]
@@ -144,7 +144,7 @@ def raise_shortfalls(connection: Connection, *, calendar: Calendar, now: datetim
     """
     if not connection.execute(_ONE_SWEEP).scalar_one():
         return 0
-    told = {_Alert(Stratum(*row[:3]), row.closed_on, row.kind): row.missing for row in connection.execute(_ALERTED)}
+    told = {_Alert(stratum_of(*row[:3]), row.closed_on, row.kind): row.missing for row in connection.execute(_ALERTED)}
     ahead = _ahead(connection, told, calendar=calendar, now=now)
     missed = _missed(connection, told, now=now)
     found = [*ahead, *missed]
@@ -212,7 +212,7 @@ def _missed(connection: Connection, told: Mapping[_Alert, int], *, now: datetime
 def _last_ends(connection: Connection, short: Sequence[Quota]) -> list[datetime]:
     """Return of each of these until when some of its sales could be inspected in time, drawn or not; exclusive."""
     asked = {
-        "modes": [one.stratum.sales_mode for one in short],
+        "modes": [one.stratum.sales_mode.value for one in short],
         "centres": [one.stratum.centre_id for one in short],
         "classes": [one.stratum.inspection_class.value for one in short],
         "days": [one.from_on for one in short],

@@ -12,3 +12,8 @@ class Stratum(NamedTuple):
     sales_mode: CentreKind
     centre_id: str
     inspection_class: InspectionClass
+
+
+def stratum_of(sales_mode: str, centre_id: str, inspection_class: str) -> Stratum:
+    """Return the stratum that the columns of these names say."""
+    return Stratum(CentreKind(sales_mode), centre_id, InspectionClass(inspection_class))

@@ -5,7 +5,6 @@ one recording for one purpose from one address within half an hour of the first 
 begins with the next request after that. So a long listening may be noted several times, and never not at all.
 """
 
-import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert, select, text, tuple_
 
+from infra.database import lock_key
 from infra.ids import new_id
 from recordings.tables import recording_accesses
 
@@ -80,8 +80,7 @@ def note_access(
 
 
 def _lock(recording_id: UUID, listener: Listener) -> int:
-    name = b"listening" + recording_id.bytes + listener.person.encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), signed=True)
+    return lock_key(b"listening" + recording_id.bytes + listener.person.encode())
 
 
 def list_accesses(

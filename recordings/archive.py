@@ -6,9 +6,6 @@ leaves nothing that counts: who tries again finds the object that was put by its
 The second copy and the retention that both stores enforce are brought about by tasks, whose queue the rows are.
 """
 
-from sqlalchemy import Engine
-
-from infra.clock import Clock
 from infra.object_store import StoredObject
 from recordings.audio import Audio, RawFormat, probe
 from recordings.metadata import Fault, Metadata, MetadataError
@@ -16,17 +13,11 @@ from recordings.object_keys import object_key, playable_key
 from recordings.places import Places
 from recordings.playable import write_playable
 from recordings.registration import Arrival, Prepared, Registered, may_be_known, register_known
-from recordings.registration_queue import RegistrationQueue, registered_alone
+from recordings.registration_queue import RegistrationQueue
 from recordings.staging import StagedFile, staged_at, staging_path
 
 
-def take_in(engine: Engine, places: Places, arrival: Arrival, *, clock: Clock) -> Registered:
-    """Take a staged file in, by itself; see `take_in_by`."""
-    queue = RegistrationQueue(engine, places, clock=clock, answers=registered_alone)
-    return take_in_by(queue, arrival)
-
-
-def take_in_by(queue: RegistrationQueue[Registered], arrival: Arrival) -> Registered:
+def take_in(queue: RegistrationQueue[Registered], arrival: Arrival) -> Registered:
     """Take a staged file in, committed when this returns; the file is the caller's to discard.
 
     Raises:

@@ -3,6 +3,7 @@
 The walkers of the containers make a `Layout`; `recordings.audio` holds it against the samples themselves.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,6 +49,14 @@ class Container(StrEnum):
     MP3 = "mp3"
     RAW = "raw"
     """None: samples alone, whose format came with the file."""
+
+
+_SUFFIXES: Mapping[str, str] = {Container.RF64: "wav", Container.RAW: "bin"}
+
+
+def suffix_of(container: str) -> str:
+    """Return how the name of a file in this container ends, without the dot."""
+    return _SUFFIXES.get(container, container)
 
 
 @dataclass(frozen=True, slots=True)

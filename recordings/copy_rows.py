@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, insert, select, text, tuple_, update
 
 from compliance.sale_tables import sale_calls
 from infra.clock import Clock
+from infra.database import lock_key
 from infra.ids import new_id
 from infra.object_store import ObjectStore
 from recordings.copy_bytes import Expected
@@ -182,8 +183,7 @@ _GIVE = text("SELECT pg_advisory_unlock(:hand)")
 
 def hand_of(recording_id: UUID) -> int:
     """Return the key of the advisory lock that `hand_on` holds."""
-    name = hashlib.blake2b(b"recording copies" + recording_id.bytes, digest_size=8).digest()
-    return int.from_bytes(name, signed=True)
+    return lock_key(b"recording copies" + recording_id.bytes)
 
 
 @contextmanager

@@ -16,12 +16,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, Table, or_, select
 
+from compliance.number_lists import neutralise
 from compliance.numbers_in_words import masked_words
 from compliance.phone_numbers import masked
 from compliance.policy_store import policy_in_force
 from compliance.sale_tables import sales
 from compliance.shanghai import SHANGHAI
 from compliance.tables import call_records, incidents
+from recordings.audio_layout import suffix_of
 from recordings.copy_bytes import Finding, Look
 from recordings.copy_rows import CopyName, Kept, read_kept, sales_of
 from recordings.disposals import read_disposal
@@ -39,14 +41,12 @@ from recordings.tables import (
 SUMS = "SHA256SUMS"
 _PIECE_BYTES = 1 << 20
 _ARTICLE = "35"
-_SUFFIXES = {"rf64": "wav", "raw": "bin"}
 _PHONES = ("phone_digits", "caller_digits", "callee_digits")
 _WORDS = ("reason", "case", "release_reason")
 _NOT_TOLD = frozenset({"content", "content_digest", "is_lock_due"})
 _RETENTION_KINDS = frozenset(
     {"held", "dated", "extended", "shortened", "released", "locked", "hold_placed", "hold_released", "disposed"}
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Files = Mapping[str, bytes]
 
@@ -173,9 +173,7 @@ def _accesses(rows: Sequence[RowMapping]) -> bytes:
 
 
 def _cell(value: object) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return "" if value is None else neutralise(str(value))
 
 
 def _ledger_keys(kept: Kept, rows: Mapping[str, Sequence[RowMapping]]) -> list[str]:
@@ -228,7 +226,7 @@ def _json(content: object) -> bytes:
 
 def audio_name(container: str, recording_id: UUID) -> str:
     """Return the name of the audio among the files."""
-    return f"audio/{recording_id}.{_SUFFIXES.get(container, container)}"
+    return f"audio/{recording_id}.{suffix_of(container)}"
 
 
 def whole_evidence(files: Files, audio: tuple[str, IO[bytes], bytes] | None) -> Iterator[tuple[str, Iterable[bytes]]]:

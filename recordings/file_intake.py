@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from infra.clock import Clock
-from recordings.archive import take_in_by
+from recordings.archive import take_in
 from recordings.metadata import Fault, Metadata, MetadataError
 from recordings.places import Places
 from recordings.registration import Arrival, DisposedRecordingError, Registered
@@ -65,7 +65,7 @@ def take_file(intake: FileIntake, path: Path, read: MetadataReader, *, follow_li
         staged = stage_file(path, intake.places.staging, follow_links=follow_links)
         try:
             arrival = Arrival(staged, metadata, intake.source, intake.person)
-            return take_in_by(intake.queue, arrival)
+            return take_in(intake.queue, arrival)
         finally:
             staged.discard()
     except MetadataError as error:

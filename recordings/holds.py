@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from compliance.policy_store import policy_for_blocks
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
-from recordings.copy_rows import UnknownRecordingError, add_event
+from recordings.copy_rows import UnknownRecordingError, add_event, want_lock
 from recordings.retention import bring
 from recordings.tables import recording_holds, recordings
 
@@ -52,7 +52,6 @@ class Hold(NamedTuple):
 _columns = recording_holds.c
 _HOLD_COLUMNS = [_columns[name] for name in Hold._fields]
 _LOCK_RECORDING = text("SELECT disposed_at FROM recordings WHERE recording_id = :recording_id FOR UPDATE")
-_DUE = update(recordings).where(recordings.c.recording_id == bindparam("one")).values(is_lock_due=True)
 
 
 def place_hold(
@@ -155,4 +154,4 @@ def _standing_hold(connection: Connection, recording_id: UUID, hold_id: UUID) ->
 def _follow(connection: Connection, recording_id: UUID, *, now: datetime) -> None:
     """Bring the row to its holds. The stores are asked again even where the row stays as it is."""
     bring(connection, [recording_id], policy=policy_for_blocks(connection, now=now), now=now)
-    connection.execute(_DUE, {"one": recording_id})
+    want_lock(connection, recording_id)

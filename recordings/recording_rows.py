@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from compliance.sale_tables import sale_calls
 from compliance.shanghai import midnight
 from recordings.copy_rows import UnknownRecordingError
-from recordings.tables import recording_copies, recording_events, recording_media, recordings
+from recordings.tables import recording_copies, recording_media, recordings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +71,6 @@ class Media(NamedTuple):
     playable_key: str | None
     playable_version_id: str | None
     playable_size_bytes: int | None
-
-
-class RecordingEvent(NamedTuple):
-    event_id: UUID
-    kind: str
-    details: dict[str, Any]
-    actor: str
-    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,14 +173,3 @@ def read_media(connection: Connection, recording_id: UUID) -> Media | None:
 def deflated(peaks: bytes) -> bytes:
     """Return a waveform as its row has it: a third, where the server's own compression takes ten times as long."""
     return zlib.compress(peaks, level=1)
-
-
-def read_events(connection: Connection, recording_id: UUID) -> list[RecordingEvent]:
-    """Return everything that happened to a recording, oldest first."""
-    columns = recording_events.c
-    statement = (
-        select(*(columns[name] for name in RecordingEvent._fields))
-        .where(columns.recording_id == recording_id)
-        .order_by(columns.recorded_at, columns.event_id)
-    )
-    return [RecordingEvent(*row) for row in connection.execute(statement)]

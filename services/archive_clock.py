@@ -11,6 +11,7 @@ from infra.logs import logger
 from recordings.copy_rows import Keeping
 from recordings.locks import apply_locks
 from recordings.retention_sweep import sweep_retention
+from services.due_work import do_due
 
 APPLY_LOCKS = "telesales.apply_locks"
 APPLY_LOCKS_EVERY_SECONDS = 15.0
@@ -36,11 +37,4 @@ def apply_locks_if_possible(keeping: Keeping) -> None:
 
 def sweep_retention_if_possible(engine: Engine, clock: Clock) -> None:
     """Bring along recordings that stayed behind."""
-    try:
-        with engine.begin() as connection:
-            changed = sweep_retention(connection, now=clock())
-    except SQLAlchemyError as error:
-        log.warning("retention_not_swept", error=type(error).__name__)
-        return
-    if changed:
-        log.info("retention_swept", recordings=changed)
+    do_due("sweep_retention", sweep_retention, engine, clock)

@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Connection, delete, insert, select, text
 from starlette.responses import StreamingResponse
 
+from infra.database import lock_key
 from services.dependencies import actor_of, state_of
 from services.edge import UPLOAD_PATHS
 from services.problems import ConflictError, Problem, input_error
@@ -56,7 +57,7 @@ class Exchange:
 
     def lock(self) -> int:
         name = f"{self.actor.token_id}\0{self.path}\0{self.key}"
-        return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+        return lock_key(name.encode())
 
     def first_answer(self, connection: Connection, digest: bytes) -> Response | None:
         """Return the first answer to this key, None when this request is the first.

@@ -3,14 +3,15 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, TypeVar
+from uuid import UUID
 
 import msgspec
 from fastapi import Query
 from pydantic import StringConstraints
 
-from services.problems import input_error
+from services.problems import InputError, input_error
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most items in the answer.")]
 Cursor = Annotated[
@@ -19,6 +20,8 @@ Cursor = Annotated[
     Query(description="`next_cursor` of the page before, of the same query."),
 ]
 T = TypeVar("T")
+
+_LONGEST_POSITION = 18
 
 
 def check_span(from_day: date | None, to_day: date | None) -> None:
@@ -47,7 +50,7 @@ def read_cursor(query: Mapping[str, object], cursor: str | None) -> str | None:
     try:
         digest, last = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, str])
     except (ValueError, msgspec.MsgspecError):
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
+        raise not_a_cursor() from None
     if digest != _digest(query):
         raise input_error("cursor", "belongs to another query; leave it out for the first page")
     return last
@@ -60,3 +63,53 @@ def page(items: Sequence[T], *, limit: int, query: Mapping[str, object], names: 
         "items": list(items[:limit]),
         "next_cursor": make_cursor(query, names[limit - 1]) if more else None,
     }
+
+
+def not_a_cursor() -> InputError:
+    """Return the error for a cursor whose name stands for no item of the list."""
+    return input_error("cursor", "not a cursor of this server; leave it out for the first page")
+
+
+def id_of(last: str | None) -> UUID | None:
+    """Return the id that a name stands for, in a list ordered by ids; None on the first page.
+
+    Raises:
+        InputError: it is no id.
+    """
+    try:
+        return None if last is None else UUID(last)
+    except ValueError:
+        raise not_a_cursor() from None
+
+
+def position_of(last: str | None) -> int | None:
+    """Return the position that a name stands for, in a list ordered by positions; None on the first page.
+
+    Raises:
+        InputError: it is no position.
+    """
+    if last is None:
+        return None
+    if not last.isascii() or not last.isdecimal() or len(last) > _LONGEST_POSITION:
+        raise not_a_cursor()
+    return int(last)
+
+
+def name_of(at: datetime, row_id: object) -> str:
+    """Return the name of an item in a list that is ordered by an instant, and by ids among the same instants."""
+    return f"{at.isoformat()} {row_id}"
+
+
+def place_of(last: str | None) -> tuple[datetime, UUID] | None:
+    """Return the instant and the id that such a name stands for; None on the first page.
+
+    Raises:
+        InputError: it is no such name.
+    """
+    if last is None:
+        return None
+    at, _, row_id = last.partition(" ")
+    try:
+        return datetime.fromisoformat(at), UUID(row_id)
+    except ValueError:
+        raise not_a_cursor() from None

@@ -1,5 +1,6 @@
 """The one table from our exceptions to HTTP. A test checks that every exception of ours stands in it or is internal."""
 
+from functools import partial
 from http import HTTPStatus
 
 from compliance import (
@@ -130,19 +131,19 @@ def fill_problem_table() -> None:
         register_problem(error, HTTPStatus.NOT_FOUND, "not-found")
     for error in _CONFLICT:
         register_problem(error, HTTPStatus.CONFLICT, "conflict")
-    for error in _BAD_FIELD:
-        register_answer(error, _field_problem)
+    for error, field in _BAD_FIELD.items():
+        register_answer(error, partial(_field_problem, field))
     register_answer(policy.PolicyError, _policy_problem)
     register_answer(register_fields.RegisterFieldError, _register_problem)
-    register_answer(sale_rows.SaleDateError, _sale_problem)
+    register_answer(sale_rows.SaleDateError, _named_problem)
     register_answer(scorecard.ScorecardError, _faults_problem)
     register_answer(scorecard.AnswersError, _faults_problem)
     register_answer(scorecard.OpenItemsError, _open_items_problem)
     register_answer(results.NotHeardError, _unheard_problem)
-    register_answer(listening.ListeningRefusedError, _listening_problem)
+    register_answer(listening.ListeningRefusedError, _named_problem)
     register_answer(disposals.NotExpiredError, _not_expired_problem)
     register_problem(fixity.DisposedError, HTTPStatus.GONE, "disposed")
-    register_answer(metadata.MetadataError, _metadata_problem)
+    register_answer(metadata.MetadataError, _faults_problem)
     register_answer(ObjectStoreError, _store_problem)
     register_answer(stored_audio.AudioUnavailableError, lambda error: _unavailable(str(error)))
     register_answer(QueueUnavailableError, lambda _error: database_away())
@@ -158,48 +159,31 @@ def _unprocessable(detail: str, slug: str, errors: list[dict[str, object]]) -> P
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Unprocessable Content", detail, slug, errors)
 
 
-def _field_problem(error: Exception) -> Problem:
-    field = next(name for kind, name in _BAD_FIELD.items() if isinstance(error, kind))
+def _field_problem(field: str, error: Exception) -> Problem:
     return _unprocessable(str(error), "invalid-input", [{"loc": field, "msg": str(error)}])
 
 
-def _register_problem(error: Exception) -> Problem:
-    if not isinstance(error, register_fields.RegisterFieldError):
-        raise TypeError from error
+def _register_problem(error: register_fields.RegisterFieldError) -> Problem:
     named: dict[str, object] = {"loc": error.field, "msg": error.reason}
     if error.article is not None:
         named["article"] = error.article
     return _unprocessable(str(error), "invalid-input", [named])
 
 
-def _sale_problem(error: Exception) -> Problem:
-    if not isinstance(error, sale_rows.SaleDateError):
-        raise TypeError from error
+def _named_problem(error: sale_rows.SaleDateError | listening.ListeningRefusedError) -> Problem:
     return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
 
 
-def _faults_problem(error: Exception) -> Problem:
-    if not isinstance(error, scorecard.ScorecardError | scorecard.AnswersError):
-        raise TypeError from error
+def _faults_problem(error: scorecard.ScorecardError | scorecard.AnswersError | metadata.MetadataError) -> Problem:
     return _unprocessable(str(error), "invalid-input", [one._asdict() for one in error.faults])
 
 
-def _listening_problem(error: Exception) -> Problem:
-    if not isinstance(error, listening.ListeningRefusedError):
-        raise TypeError from error
-    return _unprocessable(str(error), "invalid-input", [{"loc": error.field, "msg": error.reason}])
-
-
-def _open_items_problem(error: Exception) -> Problem:
-    if not isinstance(error, scorecard.OpenItemsError):
-        raise TypeError from error
+def _open_items_problem(error: scorecard.OpenItemsError) -> Problem:
     errors: list[dict[str, object]] = [{"loc": item_id, "msg": "has no answer"} for item_id in error.item_ids]
     return Problem(HTTPStatus.CONFLICT, "Conflict", str(error), "items-open", errors)
 
 
-def _unheard_problem(error: Exception) -> Problem:
-    if not isinstance(error, results.NotHeardError):
-        raise TypeError from error
+def _unheard_problem(error: results.NotHeardError) -> Problem:
     errors: list[dict[str, object]] = [
         {
             "loc": str(one.recording_id),
@@ -212,9 +196,7 @@ def _unheard_problem(error: Exception) -> Problem:
     return Problem(HTTPStatus.CONFLICT, "Conflict", str(error), "not-heard", errors)
 
 
-def _not_expired_problem(error: Exception) -> Problem:
-    if not isinstance(error, disposals.NotExpiredError):
-        raise TypeError from error
+def _not_expired_problem(error: disposals.NotExpiredError) -> Problem:
     errors: list[dict[str, object]] = [
         {
             "loc": str(one.recording_id),
@@ -228,12 +210,6 @@ def _not_expired_problem(error: Exception) -> Problem:
     return Problem(HTTPStatus.CONFLICT, "Conflict", detail, "not-expired", errors)
 
 
-def _metadata_problem(error: Exception) -> Problem:
-    if not isinstance(error, metadata.MetadataError):
-        raise TypeError from error
-    return _unprocessable(str(error), "invalid-input", [one._asdict() for one in error.faults])
-
-
 def _store_problem(error: Exception) -> Problem:
     """Say that a store is away, full or untrue: nothing was registered, and the same may be sent again."""
     log.warning("store_unavailable", error=type(error).__name__, detail=str(error))
@@ -245,9 +221,7 @@ def _unavailable(detail: str) -> Problem:
     return Problem(status, status.phrase, detail, "store-unavailable", headers={"Retry-After": "10"})
 
 
-def _policy_problem(error: Exception) -> Problem:
-    if not isinstance(error, policy.PolicyError):
-        raise TypeError from error
+def _policy_problem(error: policy.PolicyError) -> Problem:
     errors: list[dict[str, object]] = [
         {"loc": one.loc, "msg": one.msg, **({"article": one.article} if one.article else {})} for one in error.offences
     ]

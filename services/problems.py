@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from fastapi import FastAPI, Request, Response
@@ -151,11 +151,11 @@ _DISKS = {
     errno.EFBIG: _FULL,
     errno.EROFS: "The server's disk cannot be written to: systems turn a failing disk read-only.",
 }
-_Answer = Callable[[Exception], Problem]
-_domain: dict[type[Exception], _Answer] = {}
+_E = TypeVar("_E", bound=Exception)
+_domain: dict[type[Exception], Callable[[Any], Problem]] = {}
 
 
-def register_answer(error: type[Exception], answer: _Answer) -> None:
+def register_answer(error: type[_E], answer: Callable[[_E], Problem]) -> None:
     """Say what answer an error of a package below becomes."""
     _domain[error] = answer
 

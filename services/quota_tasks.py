@@ -3,20 +3,20 @@
 All find their work in rows and are due by themselves; a run that is lost, or a database that is away, loses nothing.
 """
 
-from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Gauge
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.sale_terms import InspectionClass
 from compliance.working_days import package_calendar
 from infra.clock import Clock
-from infra.logs import logger
 from qa_sampling.quotas import read_waiting
 from qa_sampling.replacements import replace_failing
 from qa_sampling.risk_sweep import sweep_risks
 from qa_sampling.shortfalls import raise_shortfalls, read_missed
+from services.due_work import do_due
 
 SWEEP_RISKS = "telesales.sweep_risks"
 SWEEP_RISKS_EVERY_SECONDS = 600.0
@@ -25,34 +25,20 @@ REPLACE_FAILING_EVERY_SECONDS = 600.0
 RAISE_SHORTFALLS = "telesales.raise_shortfalls"
 RAISE_SHORTFALLS_EVERY_SECONDS = 3600.0
 
-log = logger(__name__)
-
 
 def sweep_risks_if_possible(engine: Engine, clock: Clock) -> None:
     """Flag sales that became risky by what came after them."""
-    _do(engine, "sweep_risks", lambda connection: sweep_risks(connection, now=clock()))
+    do_due("sweep_risks", sweep_risks, engine, clock)
 
 
 def replace_failing_if_possible(engine: Engine, clock: Clock) -> None:
     """Replace drawn sales that cannot be inspected in time."""
-    _do(engine, "replace_failing", lambda connection: replace_failing(connection, now=clock()))
+    do_due("replace_failing", replace_failing, engine, clock)
 
 
 def raise_shortfalls_if_possible(engine: Engine, clock: Clock) -> None:
     """Open the incidents of shortfalls ahead and of those that stand."""
-    calendar = package_calendar()
-    _do(engine, "raise_shortfalls", lambda connection: raise_shortfalls(connection, calendar=calendar, now=clock()))
-
-
-def _do(engine: Engine, what: str, work: Callable[[Connection], int]) -> None:
-    try:
-        with engine.begin() as connection:
-            found = work(connection)
-    except SQLAlchemyError as error:
-        log.warning("sampling_task_failed", task=what, error=type(error).__name__)
-        return
-    if found:
-        log.info("sampling_task_done", task=what, found=found)
+    do_due("raise_shortfalls", partial(raise_shortfalls, calendar=package_calendar()), engine, clock)
 
 
 class SamplingMeters:

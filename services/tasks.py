@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Event, Thread
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -243,7 +242,7 @@ def _note_failure(worker: Worker, job: Job, error: Exception) -> None:
     if isinstance(error, LostJobError):
         log.warning("job_lost", job_id=str(job.job_id), kind=job.kind, attempt=job.attempts)
         return
-    if is_database_away(error) or isinstance(error, psycopg.OperationalError):
+    if is_database_away(error):
         log.warning("job_interrupted", job_id=str(job.job_id), kind=job.kind, error=type(error).__name__)
         return
     problem = _problem(job, error)

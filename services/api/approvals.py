@@ -11,14 +11,13 @@ from starlette.background import BackgroundTask, BackgroundTasks
 
 from compliance.approvals import Request, decide_request, list_requests, shown_payload
 from compliance.audit import note
-from compliance.shanghai import SHANGHAI
-from services.api.overlays import id_of
-from services.api.registers import json_response
+from compliance.shanghai import SHANGHAI, in_shanghai
 from services.approval_actions import ACTIONS
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, LongText
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, id_of, page, read_cursor
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/approvals", tags=["Approvals"], route_class=CreatingRoute)
@@ -114,7 +113,7 @@ def list_all(
 
 
 def _answer(request: Request) -> dict[str, object]:
-    decided_at = None if request.decided_at is None else request.decided_at.astimezone(SHANGHAI)
+    decided_at = in_shanghai(request.decided_at)
     return {
         **request._asdict(),
         "payload": shown_payload(request.payload),

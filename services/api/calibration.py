@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 
 from qa_sampling.agreement import Agreement
 from qa_sampling.second_scorings import calibration
-from services.api.registers import json_response
 from services.dependencies import Transaction, requires
 from services.fields import Day
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.paging import check_span
 from services.tokens import Actor, Role
 

@@ -12,10 +12,10 @@ from compliance.callbacks import Callback, CallbackSlotError, add_callback, read
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
 from services.api.register_models import CallableNumber
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Evidence, Identifier, Instant
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.problems import input_error
 from services.shown_numbers import shown
 from services.tokens import Actor, Role

@@ -21,13 +21,13 @@ from compliance.call_records import (
     record_calls,
 )
 from compliance.incidents import Incident, incidents_of_calls
-from compliance.shanghai import SHANGHAI
-from services.api.registers import json_response
+from compliance.shanghai import SHANGHAI, in_shanghai
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Identifier, Instant, PhoneText
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, check_span, page, read_cursor
-from services.problems import InputError, input_error
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, check_span, name_of, not_a_cursor, page, read_cursor
+from services.problems import InputError
 from services.shown_numbers import shown
 from services.tokens import Actor, Role
 
@@ -176,7 +176,7 @@ def list_all(  # noqa: PLR0913 - one argument per query parameter
     found = list_calls(connection, wanted, before=before, limit=limit + 1)
     incidents = incidents_of_calls(connection, [one.record.call_id for one in found])
     items = [_answer(one, incidents.get(one.record.call_id, ()), actor=actor) for one in found]
-    names = [f"{one.record.started_at.isoformat()} {one.record.call_id}" for one in found]
+    names = [name_of(one.record.started_at, one.record.call_id) for one in found]
     return json_response(page(items, limit=limit, query=query, names=names))
 
 
@@ -189,7 +189,7 @@ def _place(last: str | None) -> tuple[datetime, str] | None:
     except ValueError:
         found = None
     if found is None or "\0" in call_id:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page")
+        raise not_a_cursor()
     return found
 
 
@@ -217,8 +217,8 @@ def _answer(stored: StoredCall, incidents: Sequence[Incident], *, actor: Actor) 
         **seen,
         "agent_id": record.agent_id,
         "started_at": record.started_at.astimezone(SHANGHAI),
-        "answered_at": None if record.answered_at is None else record.answered_at.astimezone(SHANGHAI),
-        "ended_at": None if record.ended_at is None else record.ended_at.astimezone(SHANGHAI),
+        "answered_at": in_shanghai(record.answered_at),
+        "ended_at": in_shanghai(record.ended_at),
         "outcome": record.outcome,
         "do_not_call_entry_id": None if stored.do_not_call_entry_id is None else str(stored.do_not_call_entry_id),
         "incidents": [{"incident_id": str(one.incident_id), "kind": one.kind} for one in incidents],

@@ -15,16 +15,15 @@ from services.api.registers import (
     Reader,
     Writer,
     history_model,
-    json_response,
     list_model,
-    position_of,
     version_answer,
     whole,
 )
 from services.dependencies import Now, Transaction
 from services.fields import NO_NUL
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, page, position_of, read_cursor
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/customers", tags=["Registers"], route_class=CreatingRoute)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from compliance.approvals import request_approval
 from compliance.policy_store import policy_in_force
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import SHANGHAI, in_shanghai, shanghai_day
 from infra.ids import new_id
 from recordings.disposals import (
     DISPOSAL,
@@ -22,13 +22,12 @@ from recordings.disposals import (
     read_disposal,
     statutes,
 )
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.disposal_service import disposable, disposal_payload
 from services.fields import Body, Pending, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, make_cursor, read_cursor
-from services.problems import input_error
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, make_cursor, not_a_cursor, read_cursor
 from services.retention_answers import RetentionAnswer, retention_answer
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
@@ -134,7 +133,7 @@ def _place(last: str | None) -> Place | None:
         day, recording_id = last.split(" ")
         return Place(date.fromisoformat(day), UUID(recording_id))
     except ValueError:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
+        raise not_a_cursor() from None
 
 
 def _due(one: Due, actor: Actor) -> dict[str, object]:
@@ -165,13 +164,9 @@ def _answer(one: Disposal, actor: Actor) -> dict[str, object]:
                 "copy": copy["copy"],
                 "store": copy["store"],
                 "state": copy["state"],
-                "removed_at": _in_shanghai(copy["removed_at"]),
-                "locked_until": None if copy["state"] == "removed" else _in_shanghai(copy["retain_until"]),
+                "removed_at": in_shanghai(copy["removed_at"]),
+                "locked_until": None if copy["state"] == "removed" else in_shanghai(copy["retain_until"]),
             }
             for copy in one.copies
         ],
     }
-
-
-def _in_shanghai(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(SHANGHAI)

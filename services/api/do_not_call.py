@@ -23,16 +23,15 @@ from compliance.block_list import BlockChange, BlockResult, FutureRefusalError, 
 from compliance.block_release import RELEASE, release_payload
 from compliance.do_not_call import PERMANENT, first_callable
 from compliance.policy_store import policy_for_blocks
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from compliance.working_days import Calendar
 from infra.ids import new_id
-from services.api.overlays import id_of
 from services.api.register_models import CallableNumber
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Evidence, Identifier, Instant, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, id_of, page, read_cursor
 from services.problems import input_error
 from services.shown_numbers import shown
 from services.tokens import Actor, Role
@@ -147,7 +146,7 @@ def _answer(listed: ListedEntry, *, calendar: Calendar, actor: Actor, sent: str 
         "permanent": entry.is_permanent,
         "source": entry.source,
         "reason": entry.reason,
-        "released_at": None if entry.released_at is None else entry.released_at.astimezone(SHANGHAI),
+        "released_at": in_shanghai(entry.released_at),
         "created_at": entry.created_at.astimezone(SHANGHAI),
     }
 
@@ -230,7 +229,7 @@ def _event(event: EntryEvent) -> dict[str, object]:
     return {
         "event_id": str(event.event_id),
         "kind": event.kind,
-        "refused_at": None if event.refused_at is None else event.refused_at.astimezone(SHANGHAI),
+        "refused_at": in_shanghai(event.refused_at),
         "blocked_through": None if is_permanent else event.blocked_through,
         "details": event.details,
         "actor": event.actor,

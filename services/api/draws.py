@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from compliance.call_facts import CentreKind
 from compliance.sale_terms import InspectionClass
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import SHANGHAI, in_shanghai, shanghai_day
 from qa_sampling.draw_rows import (
     StoredDraw,
     StoredTicket,
@@ -28,13 +28,13 @@ from qa_sampling.draw_rows import (
 from qa_sampling.samples import DrawOrder
 from qa_sampling.seeds import DAYS_AHEAD, Commitment, read_commitments
 from qa_sampling.strata import Stratum
-from services.api.overlays import id_of
-from services.api.registers import json_response
+from services.api.sampling import StratumAnswer, stratum_answer
 from services.dependencies import Now, State, Transaction, requires
 from services.draw_service import make_draw, take_time
 from services.fields import NO_NUL, Body, Day, Identifier
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, check_span, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, check_span, id_of, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
 
@@ -80,12 +80,6 @@ class DrawBody(Body):
             public_number=self.public_number or "",
             person=person,
         )
-
-
-class StratumAnswer(BaseModel):
-    sales_mode: CentreKind
-    centre_id: str
-    inspection_class: InspectionClass = Field(alias="class")
 
 
 class SampleItem(BaseModel):
@@ -257,10 +251,9 @@ def _answer(connection: Transaction, one: StoredDraw) -> dict[str, object]:
 
 
 def _listed(one: StoredDraw, entry: int | None) -> dict[str, object]:
-    stratum = {"sales_mode": one.sales_mode, "centre_id": one.centre_id, "class": one.inspection_class}
     return {
         "draw_id": str(one.draw_id),
-        "stratum": stratum,
+        "stratum": stratum_answer(one.sales_mode, one.centre_id, one.inspection_class),
         "from": one.from_on,
         "to": one.to_on,
         "frame_digest": f"sha256:{one.frame_digest.hex()}",
@@ -305,5 +298,5 @@ def _committed(one: Commitment, entry: int | None) -> dict[str, object]:
         "ledger_entry": entry,
         "seed": None if one.seed is None else one.seed.hex(),
         "public_number": one.public_number,
-        "revealed_at": None if one.revealed_at is None else one.revealed_at.astimezone(SHANGHAI),
+        "revealed_at": in_shanghai(one.revealed_at),
     }

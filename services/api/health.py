@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.ledger_attestations import AttestationKind, attested_times
 from compliance.ledger_health import read_health
-from compliance.shanghai import SHANGHAI, shanghai_day
+from compliance.shanghai import in_shanghai, shanghai_day
 from infra.migrate import current_revision, head_revision
 from recordings.locks import count_due
 from services.attesting import attester_names
@@ -111,7 +111,7 @@ def _locks(state: AppState, problems: list[str]) -> LockFigures | None:
             due = count_due(connection)
     except SQLAlchemyError:
         return None
-    return LockFigures(waiting=due.waiting, since=_in_shanghai(due.since))
+    return LockFigures(waiting=due.waiting, since=in_shanghai(due.since))
 
 
 def _ledger(state: AppState, problems: list[str]) -> LedgerFigures | None:
@@ -128,16 +128,12 @@ def _ledger(state: AppState, problems: list[str]) -> LedgerFigures | None:
         return None
     return LedgerFigures(
         size=health.size,
-        last_sealed_at=_in_shanghai(health.sealed_at),
+        last_sealed_at=in_shanghai(health.sealed_at),
         oldest_unsealed_s=int(health.waiting_for(state.clock()).total_seconds()),
-        last_verified_at=_in_shanghai(health.verified_at),
-        last_witnessed_at=_in_shanghai(attested.get(AttestationKind.WITNESS)),
-        last_timestamped_at=_in_shanghai(attested.get(AttestationKind.TIMESTAMP)),
+        last_verified_at=in_shanghai(health.verified_at),
+        last_witnessed_at=in_shanghai(attested.get(AttestationKind.WITNESS)),
+        last_timestamped_at=in_shanghai(attested.get(AttestationKind.TIMESTAMP)),
     )
-
-
-def _in_shanghai(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(SHANGHAI)
 
 
 @router.get("/metrics", response_class=Response)

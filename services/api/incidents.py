@@ -21,14 +21,13 @@ from compliance.incidents import (
     read_incident,
     read_incident_history,
 )
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from infra.ids import new_id
-from services.api.overlays import id_of
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Pending
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, check_span, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, check_span, id_of, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
 
@@ -133,7 +132,7 @@ def _answer(one: Incident, history: list[IncidentEvent]) -> dict[str, object]:
         "cause": one.cause,
         "responsible": one.responsible,
         "measures": one.measures,
-        "closed_at": None if one.closed_at is None else one.closed_at.astimezone(SHANGHAI),
+        "closed_at": in_shanghai(one.closed_at),
         "history": [
             {
                 "event_id": str(event.event_id),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from qa_sampling.appeals import NewAppeal, StoredAppeal, file_appeal, read_appeal
 from qa_sampling.corrections import open_correction
 from qa_sampling.inspection_deadlines import appeal_before
@@ -21,10 +21,10 @@ from qa_sampling.scorecard import WHOLE_BP, Answer, Verdict
 from qa_sampling.second_scorings import is_second_waiting
 from services.api.inspection_models import InspectionAnswer
 from services.api.inspections import inspection_answer
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, Identifier, LongText, Milliseconds, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 
@@ -242,7 +242,7 @@ def _appeal(one: StoredAppeal, actor: Actor) -> Mapping[str, object]:
         "decide_before": one.decide_before.astimezone(SHANGHAI),
         "decision": one.decision,
         "decided_by": one.decided_by,
-        "decided_at": None if one.decided_at is None else one.decided_at.astimezone(SHANGHAI),
+        "decided_at": in_shanghai(one.decided_at),
         "decided_result_id": None if one.decided_result_id is None else str(one.decided_result_id),
     }
 

@@ -14,7 +14,7 @@ from compliance.policy import RetentionYears
 from compliance.policy_store import policy_in_force
 from compliance.retention_terms import RetentionClass
 from compliance.sale_terms import InspectionClass
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from qa_sampling.claims import claim_next, claim_one
 from qa_sampling.inspection_rows import (
     Inspection,
@@ -39,12 +39,11 @@ from services.api.inspection_models import (
     ListenedAnswer,
     ListenedBody,
 )
-from services.api.recordings import name_of, place_of
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, name_of, page, place_of, read_cursor
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/inspections", tags=["Inspections"], route_class=CreatingRoute)
@@ -198,8 +197,8 @@ def _terms(one: Inspection, years: RetentionYears, *, now: datetime) -> Mapping[
         "class": one.inspection_class,
         "due_before": one.due_before.astimezone(SHANGHAI),
         "overdue": done_at is None and one.due_before <= now,
-        "claim_expires_at": _shown(one.claim_expires_at),
-        "submitted_at": _shown(done_at),
+        "claim_expires_at": in_shanghai(one.claim_expires_at),
+        "submitted_at": in_shanghai(done_at),
         "in_time": one.is_in_time,
         "early": early,
         "keep_through": record_kept_through(terms, RetentionClass(one.retention_class), years),
@@ -210,10 +209,6 @@ def _replaced_by(one: Replacement | None) -> dict[str, object] | None:
     if one is None:
         return None
     return {"policy_no": one.policy_no, "reason": one.reason, "at": one.recorded_at.astimezone(SHANGHAI)}
-
-
-def _shown(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(SHANGHAI)
 
 
 def _heard(recording: SaleRecording, heard: Sequence[Span]) -> dict[str, object]:

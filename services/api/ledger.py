@@ -27,11 +27,11 @@ from compliance.ledger_reading import (
 from compliance.ledger_runs import seal_waiting
 from compliance.ledger_tree import inclusion_path
 from compliance.shanghai import SHANGHAI
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
+from services.json_answers import json_response
 from services.ledger_checks import export_bundle
 from services.ledger_spans import MOST, LedgerEdgeError, read_edge, span_between
-from services.paging import Cursor, Limit, page, read_cursor
+from services.paging import Cursor, Limit, not_a_cursor, page, read_cursor
 from services.problems import input_error
 from services.sealing import seal_if_possible
 from services.tokens import Actor, Role
@@ -179,7 +179,7 @@ def _span(connection: Transaction, from_edge: str | None, to_edge: str | None, b
 def _read_place(begun: str) -> tuple[int, int]:
     shape = re.fullmatch(r"(\d{1,18}) (\d{1,19})", begun, re.ASCII)
     if shape is None:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page")
+        raise not_a_cursor()
     return int(shape[1]), min(int(shape[2]), MOST)
 
 

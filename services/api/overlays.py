@@ -18,14 +18,14 @@ from compliance.overlays import (
     list_overlays,
     read_running_overlay,
 )
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from infra.ids import new_id
 from services.api.register_models import RegionCode
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Instant, LongText, Name, Pending, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, id_of, page, read_cursor
 from services.problems import input_error
 from services.tokens import Actor, Role
 
@@ -84,7 +84,7 @@ def _answer(overlay: StoredOverlay) -> dict[str, object]:
         "reason": ordered.reason,
         "ordered_by": overlay.ordered_by,
         "created_at": overlay.created_at.astimezone(SHANGHAI),
-        "ended_at": None if overlay.ended_at is None else overlay.ended_at.astimezone(SHANGHAI),
+        "ended_at": in_shanghai(overlay.ended_at),
     }
 
 
@@ -105,18 +105,6 @@ def list_all(connection: Transaction, _actor: Reader, limit: Limit = 100, cursor
     found = list_overlays(connection, before=before, limit=limit + 1)
     names = [str(overlay.overlay_id) for overlay in found]
     return json_response(page([_answer(overlay) for overlay in found], limit=limit, query=query, names=names))
-
-
-def id_of(last: str | None) -> UUID | None:
-    """Return the id that a cursor names.
-
-    Raises:
-        InputError: it names none.
-    """
-    try:
-        return None if last is None else UUID(last)
-    except ValueError:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
 
 
 @router.post(

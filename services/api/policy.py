@@ -15,11 +15,11 @@ from compliance.policy import Policy, PolicyError, parse_policy
 from compliance.policy_store import policy_in_force, stored_policy_in_force
 from compliance.shanghai import SHANGHAI, shanghai_day
 from infra.ids import new_id
-from services.api.registers import json_response
 from services.approval_actions import POLICY_KIND
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.state import AppState
 from services.tokens import Actor, Role
 

@@ -15,16 +15,17 @@ from starlette.responses import StreamingResponse
 
 from compliance.shanghai import SHANGHAI
 from recordings.accesses import Access, Listener, Purpose, list_accesses, note_access
+from recordings.audio_layout import suffix_of
 from recordings.copy_rows import CopyState
 from recordings.recording_rows import Recording, read_copies, read_media, read_recording
 from recordings.stored_audio import Source, open_pieces
 from services.api.recording_models import AccessList
-from services.api.recordings import Reader, name_of, place_of
-from services.api.registers import json_response
+from services.api.recordings import Reader
 from services.byte_ranges import Selection, select_bytes
 from services.dependencies import Transaction, actor_of, state_of
 from services.fields import ProblemBody
-from services.paging import Cursor, Limit, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, name_of, page, place_of, read_cursor
 from services.problems import MEDIA_TYPE, Problem, RefusedError, title_of
 from services.state import AppState
 
@@ -41,7 +42,6 @@ _MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "raw": "application/octet-stream",
 }
-_SUFFIXES = {"rf64": "wav", "raw": "bin"}
 _PLAYABLE_CONTAINER = "wav"
 
 
@@ -130,7 +130,7 @@ def _find(state: AppState, recording_id: UUID, form: str) -> _Heard:
         _require_audio(one)
         media = read_media(connection, recording_id)
         copies = read_copies(connection, recording_id)
-    suffix = _SUFFIXES.get(one.container, one.container)
+    suffix = suffix_of(one.container)
     if form == "playable" and media is not None and media.playable_key is not None:
         version, size = media.playable_version_id or "", media.playable_size_bytes or 0
         source = Source(state.places.first, media.playable_key, version)

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from recordings.copy_bytes import Finding, Weakness
 from recordings.fixity import CheckedCopy, verify_recording
-from services.api.registers import json_response
 from services.archive_places import keeping_in
 from services.dependencies import State, requires
+from services.json_answers import json_response
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/recordings", tags=["Recordings"])

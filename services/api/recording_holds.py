@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
 from compliance.approvals import request_approval
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from infra.ids import new_id
 from recordings.holds import HOLD_RELEASE, Hold, list_holds, place_hold, release_payload
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Name, Pending, Reason
 from services.idempotency import CreatingRoute
+from services.json_answers import json_response
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role
 
@@ -102,6 +102,6 @@ def _answer(one: Hold, actor: Actor) -> dict[str, object]:
         **{name: None if words is None else shown_words(words, actor=actor) for name, words in written.items()},
         "placed_by": one.placed_by,
         "placed_at": one.placed_at.astimezone(SHANGHAI),
-        "released_at": None if one.released_at is None else one.released_at.astimezone(SHANGHAI),
+        "released_at": in_shanghai(one.released_at),
         "released_by": one.released_by,
     }

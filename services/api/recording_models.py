@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from compliance.policy_store import policy_in_force
-from compliance.shanghai import SHANGHAI
+from compliance.shanghai import SHANGHAI, in_shanghai
 from recordings.holds import standing_holds
 from recordings.recording_rows import Copy, Recording
 from recordings.retention import read_retention
@@ -139,11 +139,7 @@ def copy_answer(one: Copy) -> dict[str, object]:
         "store": one.store,
         "state": one.state,
         "held": one.is_held,
-        "retain_until": _in_shanghai(one.retain_until),
-        "stored_at": _in_shanghai(one.stored_at),
-        "verified_at": _in_shanghai(one.verified_at),
+        "retain_until": in_shanghai(one.retain_until),
+        "stored_at": in_shanghai(one.stored_at),
+        "verified_at": in_shanghai(one.verified_at),
     }
-
-
-def _in_shanghai(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(SHANGHAI)

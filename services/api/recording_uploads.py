@@ -18,9 +18,9 @@ from recordings.recording_rows import Recording, read_recordings
 from recordings.registration import Arrival, Registered, may_be_known, register, register_known
 from recordings.staging import StagedFile, staging_path
 from services.api.recording_models import StoredAnswer, found_audio, retention_answers
-from services.api.registers import json_response
 from services.dependencies import actor_of, requires, state_of
 from services.idempotency import CreatingRoute, exchange_of
+from services.json_answers import json_response
 from services.multipart import FILE_FIELD, ReceivedFile, receive_file
 from services.problems import input_error
 from services.tokens import Actor, Role

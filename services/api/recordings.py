@@ -1,6 +1,5 @@
 """Finding recordings: by policy, number, agent, call and day; what is stored of each, and how long it is kept."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -16,11 +15,10 @@ from services.api.recording_models import (
     recording_answer,
     retention_answers,
 )
-from services.api.registers import json_response
 from services.dependencies import Now, Transaction, requires
 from services.fields import NO_NUL, Day, PhoneText
-from services.paging import Cursor, Limit, check_span, page, read_cursor
-from services.problems import input_error
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, check_span, name_of, page, place_of, read_cursor
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/recordings", tags=["Recordings"])
@@ -79,26 +77,6 @@ def list_all(  # noqa: PLR0913 - one argument per query parameter
     items = [recording_answer(one, retention[one.recording_id], actor=actor) for one in found]
     names = [name_of(one.started_at, one.recording_id) for one in found]
     return json_response(page(items, limit=limit, query=query, names=names))
-
-
-def name_of(at: datetime, row_id: UUID) -> str:
-    """Return the name by which a cursor remembers a row that is ordered by an instant."""
-    return f"{at.isoformat()} {row_id}"
-
-
-def place_of(last: str | None) -> tuple[datetime, UUID] | None:
-    """Return where such a name stands.
-
-    Raises:
-        InputError: it is none.
-    """
-    if last is None:
-        return None
-    at, _, row_id = last.partition(" ")
-    try:
-        return datetime.fromisoformat(at), UUID(row_id)
-    except ValueError:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page") from None
 
 
 @router.get("/{recording_id}", response_model=None, responses={200: {"model": RecordingWithCopies}})

@@ -11,7 +11,6 @@ from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, create_model
 
@@ -47,8 +46,8 @@ from services.api.register_models import (
 from services.dependencies import READERS, Now, Transaction, requires
 from services.fields import NO_NUL, Body, Day
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
-from services.problems import input_error
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, page, position_of, read_cursor
 from services.tokens import Actor, Role
 
 Reader = Annotated[Actor, Depends(requires(*READERS))]
@@ -107,11 +106,6 @@ def version_answer(version: StoredVersion, body: type[RegisterBody]) -> dict[str
     }
 
 
-def json_response(content: object, status: int = HTTPStatus.OK) -> Response:
-    """Return an answer whose instants keep their +08:00."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
 def whole(body: RegisterBody) -> Change:
     """Return the change that says everything: what was left out gets its default."""
     fields = body.model_dump(mode="json", exclude=set(_DATES))
@@ -149,7 +143,6 @@ RESOURCES = (
     Resource(Register.CAMPAIGNS, "campaign", "campaign_id", CampaignBody),
 )
 
-_LONGEST_POSITION = 18
 
 Endpoint = Callable[..., Response]
 
@@ -213,19 +206,6 @@ def _list(resource: Resource) -> Endpoint:
         return json_response(page(items, limit=limit, query=query, names=[str(row.position) for row in rows]))
 
     return list_all
-
-
-def position_of(last: str | None) -> int | None:
-    """Return the position that a cursor names.
-
-    Raises:
-        InputError: it names none.
-    """
-    if last is None:
-        return None
-    if not last.isascii() or not last.isdecimal() or len(last) > _LONGEST_POSITION:
-        raise input_error("cursor", "not a cursor of this server; leave it out for the first page")
-    return int(last)
 
 
 def make_router(resource: Resource) -> APIRouter:

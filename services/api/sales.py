@@ -29,11 +29,11 @@ from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.working_days import Calendar
 from infra.ids import new_id
 from services import sales_service
-from services.api.registers import json_response, position_of
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import NO_NUL, Body, Day, Identifier, Instant, Pending, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, check_span, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, check_span, page, position_of, read_cursor
 from services.problems import input_error
 from services.shown_numbers import shown_words
 from services.tokens import Actor, Role

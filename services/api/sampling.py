@@ -16,11 +16,10 @@ from qa_sampling.forecast import DayDue, Expected, last_day
 from qa_sampling.quota import Quota
 from qa_sampling.quotas import QuotaFilter, read_quotas
 from qa_sampling.shortfalls import InspectorPace, Outlook, look_ahead
-from qa_sampling.strata import Stratum
-from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
 from services.draw_service import take_time
 from services.fields import NO_NUL, Day
+from services.json_answers import json_response
 from services.paging import check_span
 from services.problems import input_error
 from services.tokens import Actor, Role
@@ -200,7 +199,7 @@ def failure_rates(
         "from": from_day,
         "to": to_day,
         "confidence": confidence,
-        "items": [{**_stratum(stratum), **_rate(rate)} for stratum, rate in found.strata.items()],
+        "items": [{**stratum_answer(*stratum), **_rate(rate)} for stratum, rate in found.strata.items()],
         "total": _rate(found.total),
         "scorecard_items": None,
     }
@@ -211,14 +210,14 @@ def failure_rates(
     return json_response(answer)
 
 
-def _stratum(stratum: Stratum) -> dict[str, object]:
-    mode, centre_id, inspection_class = stratum
-    return {"sales_mode": mode, "centre_id": centre_id, "class": inspection_class}
+def stratum_answer(sales_mode: str, centre_id: str, inspection_class: str) -> dict[str, object]:
+    """Return a stratum as answers name it."""
+    return {"sales_mode": sales_mode, "centre_id": centre_id, "class": inspection_class}
 
 
 def _quota(one: Quota) -> dict[str, object]:
     return {
-        **_stratum(one.stratum),
+        **stratum_answer(*one.stratum),
         "from": one.from_on,
         "to": one.to_on,
         "rate_bp": one.rate_bp,
@@ -294,7 +293,7 @@ def _day(one: DayDue) -> dict[str, object]:
 def _expected(one: Expected) -> dict[str, object]:
     cohort = one.cohort
     return {
-        **_stratum(cohort.stratum),
+        **stratum_answer(*cohort.stratum),
         "closed_on": cohort.closed_on,
         "required": cohort.required,
         "done_in_time": cohort.done_in_time,

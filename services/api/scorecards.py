@@ -16,11 +16,11 @@ from qa_sampling.scorecards import (
     list_scorecards,
     read_scorecard,
 )
-from services.api.registers import json_response, position_of
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Day, Identifier, LongText, Name, Reason
 from services.idempotency import CreatingRoute
-from services.paging import Cursor, Limit, page, read_cursor
+from services.json_answers import json_response
+from services.paging import Cursor, Limit, page, position_of, read_cursor
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/scorecards", tags=["Inspections"], route_class=CreatingRoute)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from compliance.sale_terms import SaleTerms, inspection_window
+from compliance.sale_terms import inspection_window
 from compliance.shanghai import midnight, shanghai_day
 from services.demo.sale_plan import PlannedSale
 
@@ -47,15 +47,7 @@ def _at_the_end(planned: Sequence[PlannedSale], now: datetime) -> list[PlannedSa
 
 
 def _ends_soon(one: PlannedSale, now: datetime) -> bool:
-    sale = one.sale
-    terms = SaleTerms(
-        closed_on=shanghai_day(sale.consented_at),
-        term=sale.term(),
-        is_gift=sale.gift,
-        cooling_off_days=sale.cooling_off_days,
-        effective_on=sale.effective_on,
-    )
-    return _LEAST_TO_GO <= inspection_window(terms).before - now <= _MOST_TO_GO
+    return _LEAST_TO_GO <= inspection_window(one.sale.terms()).before - now <= _MOST_TO_GO
 
 
 def _joining(planned: Sequence[PlannedSale], now: datetime) -> list[PlannedSale]:

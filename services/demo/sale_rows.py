@@ -13,9 +13,9 @@ from compliance.register_book import Book
 from compliance.sale_facts import sale_facts
 from compliance.sale_rules import Finding, findings_of
 from compliance.sale_tables import sale_calls, sale_events, sales
-from compliance.sale_terms import SaleTerms, customer_right, inspection_window, replaced_window
+from compliance.sale_terms import customer_right, inspection_window, replaced_window
 from compliance.sales import sale_columns, sale_incidents
-from compliance.shanghai import midnight, shanghai_day
+from compliance.shanghai import midnight
 from compliance.tables import incident_events, incidents
 from compliance.working_days import Calendar
 from services.demo.chance import Chance
@@ -114,14 +114,7 @@ def _amended(name: str, value: object, day: date) -> Event:
 
 def _moved(planned: PlannedSale, calendar: Calendar) -> dict[str, object]:
     """Return the clocks after everything became known, in the order receipt, end."""
-    sale = planned.sale
-    sent = SaleTerms(
-        closed_on=shanghai_day(sale.consented_at),
-        term=sale.term(),
-        is_gift=sale.gift,
-        cooling_off_days=sale.cooling_off_days,
-        effective_on=sale.effective_on,
-    )
+    sent = planned.sale.terms()
     received = replace(sent, receipt_confirmed_on=planned.receipt_on)
     window = replaced_window(inspection_window(sent), inspection_window(received))
     window = replaced_window(window, inspection_window(replace(received, ended_on=planned.ended_on)))

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from infra.database import make_engine
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.ids import new_id
+from tests.compliance.attested_ledger import AttestedLedger
 from tests.compliance.checkpoint_places import Outside, OutsideBucket, OutsideDirectory, make_bucket
 from tests.compliance.import_lists import Importer
 from tests.compliance.scrub_desk import Desk, fill
@@ -43,3 +44,8 @@ def outside(request: pytest.FixtureRequest, tmp_path: Path) -> Outside:
         return OutsideDirectory(tmp_path / "outside")
     found: OutsideBucket = request.getfixturevalue("bucket")
     return found
+
+
+@pytest.fixture
+def ledger(engine: Engine, clock: SettableClock) -> AttestedLedger:
+    return AttestedLedger.make(engine, clock)

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
 from compliance.cosignatures import read_witness_key
 from compliance.ledger_attestations import Attestation
@@ -15,18 +14,12 @@ from compliance.ledger_witness import Witness, show_to_witness
 from tests.compliance.attested_ledger import AttestedLedger
 from tests.compliance.time_stamp_authority import Chain, time_stamp_authority
 from tests.compliance.witness_server import witness_server
-from tests.conftest import SettableClock
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 SECTION = DOCUMENT.partition("## Witness and time stamps")[2].partition("\n## ")[0]
 OF_COSIGNATURE, OF_TIME_STAMP = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
-
-
-@pytest.fixture
-def ledger(engine: Engine, clock: SettableClock) -> AttestedLedger:
-    return AttestedLedger.make(engine, clock)
 
 
 def run(commands: str, directory: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

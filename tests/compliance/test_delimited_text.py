@@ -173,10 +173,9 @@ def test_row_without_a_cell_for_the_number_is_at_fault_unless_it_is_blank(tmp_pa
 def test_invalid_bytes_are_named_by_the_encoding_of_the_file(tmp_path: Path, content: bytes, name: str) -> None:
     [row] = rows_of(table_of(tmp_path, content))
 
-    assert row.error is not None
-    assert row.error_zh is not None
-    assert f"bytes that are not {name};" in row.error
-    assert name in row.error_zh
+    assert row.fault is not None
+    assert f"bytes that are not {name};" in row.fault.message
+    assert name in row.fault.message_zh
 
 
 @pytest.mark.parametrize("size", SIZES[2:])

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from asn1crypto import tsp  # type: ignore[import-untyped]  # it ships no types
-from sqlalchemy import Engine
 
 from compliance import ledger_timestamps
 from compliance.ledger_attestations import Attestation, AttestationKind
@@ -17,11 +16,6 @@ from tests.infra.raw_server import Behaviour, drips, raw_server, says, says_and_
 
 CHAIN = Chain()
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def ledger(engine: Engine, clock: SettableClock) -> AttestedLedger:
-    return AttestedLedger.make(engine, clock)
 
 
 def stamp(ledger: AttestedLedger, url: str, chain: Chain = CHAIN) -> Attestation | None:

@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from compliance import ledger_witness
 from compliance.cosignatures import read_witness_key
@@ -30,11 +30,6 @@ from tests.infra.raw_server import Behaviour, drips, raw_server, says, says_and_
 Manner = Callable[[WitnessServer, bytes, Answer], Answer]
 
 KEY_TEXT = WitnessServer().key_text
-
-
-@pytest.fixture
-def ledger(engine: Engine, clock: SettableClock) -> AttestedLedger:
-    return AttestedLedger.make(engine, clock)
 
 
 def known(ledger: AttestedLedger) -> dict[str, str]:

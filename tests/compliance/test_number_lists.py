@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from compliance.list_rows import Row, UnreadableListError
-from compliance.number_lists import NumberList, RowWriter, may_hold_formulas, neutralise, open_number_list
+from compliance.number_lists import NumberList, RowWriter, neutralise, open_number_list
 from compliance.workbooks import WorkbookLimits
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -143,38 +143,6 @@ def test_blocks_of_a_workbook_follow_the_size_asked_for(tmp_path: Path) -> None:
 def test_formulas_are_neutralised_and_telephone_numbers_left_alone(cell: str, neutral: str) -> None:
     assert neutralise(cell) == neutral
     assert neutralise(neutral) == neutral
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize(
-    ("rows", "holds"),
-    [
-        pytest.param([("1", "x"), ("2", "")], False, id="nothing"),
-        pytest.param([("1", "a=b@c+d-e")], False, id="signs inside cells"),
-        pytest.param([("+8613800138000", "+86 10 8888 8888"), ("-13800138000", "")], False, id="telephone numbers"),
-        pytest.param([("=1", "x")], True, id="first cell of all"),
-        pytest.param([("1", "x"), ("@x", "")], True, id="first cell of a row"),
-        pytest.param([("1", "=x")], True, id="second cell"),
-        pytest.param([("1", "+8613800138000x")], True, id="number with a letter"),
-        pytest.param([("1", "-1"), ("2", "")], True, id="short number"),
-    ],
-)
-def test_block_tells_whether_a_cell_must_be_neutralised(
-    tmp_path: Path, rows: list[tuple[str, str]], delimiter: str, newline: str, *, holds: bool
-) -> None:
-    lines = [delimiter.join(row) + newline for row in [("phone", "name"), *rows]]
-    [block] = list_of(tmp_path, "".join(lines).encode()).blocks()
-
-    assert block.plain
-    assert may_hold_formulas(block) is holds
-
-
-def test_block_that_is_not_plain_may_always_hold_formulas(tmp_path: Path) -> None:
-    [text] = list_of(tmp_path, b'phone\n"1"\n').blocks()
-    [sheet] = list_of(tmp_path, workbook(("phone",), (1,))).blocks()
-
-    assert [may_hold_formulas(text), may_hold_formulas(sheet)] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from compliance.legal import in_force
 from compliance.policy import floor_policy
-from compliance.retention_terms import CoverTerm, RetentionClass, earliest_disposal, keep_through, retention_class
+from compliance.retention_terms import CoverTerm, RetentionClass, keep_through, retention_class
 
 CASES = tomllib.loads((Path(__file__).parents[1] / "cases" / "retention.toml").read_text("utf-8"))["case"]
 FLOOR = floor_policy(on=date(2026, 11, 23)).retention
@@ -30,10 +30,6 @@ def test_cases_for_counsel(case: dict[str, Any]) -> None:
 
 def test_every_case_for_counsel_cites_its_article_and_gives_its_reasons() -> None:
     assert all(case["article"] and case["reasoning"] for case in CASES)
-
-
-def test_disposal_begins_on_the_day_after_the_last_day_of_keeping() -> None:
-    assert earliest_disposal(date(2029, 2, 28)) == date(2029, 3, 1)
 
 
 def test_whole_life_cannot_be_a_number_of_months() -> None:

@@ -16,13 +16,14 @@ from compliance.shanghai import SHANGHAI
 from compliance.working_days import package_calendar
 from infra.ids import new_id
 from qa_sampling.draw import ALGORITHM, Chance, smallest_tickets, ticket
-from qa_sampling.frame import FrameLine, frame_bytes, frame_digest
+from qa_sampling.frame import frame_digest
 from qa_sampling.inspection_tasks import open_drawn
 from qa_sampling.quota import Share, least_number
 from qa_sampling.strata import Stratum
 from qa_sampling.tables import draw_tickets, draws, inspection_results, inspection_sittings
 from tests.compliance.test_sales import SALE
 from tests.conftest import NOON
+from tests.qa_sampling.written_frames import written_frame
 
 CHANCE = Chance(bytes(range(32)), "")
 DAY = date(2026, 11, 2)
@@ -75,8 +76,8 @@ def add_draw(
         columns.inspection_class == stratum.inspection_class,
         columns.closed_on.between(from_on, to_on or from_on),
     )
-    lines = [FrameLine(*row) for row in connection.execute(asked)]
-    content, draw_id = frame_bytes(lines), new_id()
+    lines = connection.execute(asked).tuples().all()
+    content, draw_id = written_frame(lines), new_id()
     size = least_number([Share(len(lines), rate_bp)])
     connection.execute(
         insert(draws).values(

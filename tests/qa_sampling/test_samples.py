@@ -15,7 +15,7 @@ from compliance.sale_terms import InspectionClass
 from infra.ids import new_id
 from qa_sampling.draw import Chance, sample_size, smallest_tickets
 from qa_sampling.draw_rows import draws_over, read_draw, read_frame_bytes
-from qa_sampling.frame import FrameLine, frame_bytes, frame_digest, policy_numbers
+from qa_sampling.frame import frame_digest, policy_numbers
 from qa_sampling.samples import EmptyFrameError, PeriodError, PeriodNotOverError
 from qa_sampling.seeds import read_commitment
 from qa_sampling.tables import draws, inspections
@@ -32,6 +32,7 @@ from tests.qa_sampling.sold import (
     sell,
     tickets_of,
 )
+from tests.qa_sampling.written_frames import written_frame
 
 
 def test_the_frame_is_the_canonical_form_of_the_sales(connection: Connection, tmp_path: Path) -> None:
@@ -40,9 +41,8 @@ def test_the_frame_is_the_canonical_form_of_the_sales(connection: Connection, tm
 
     made = drawn(connection, tmp_path)
 
-    lines = [FrameLine(one, DAY, InspectionClass.OVER_1Y) for one in policy_nos]
     content = read_frame_bytes(connection, made.draw_id)
-    assert content == frame_bytes(lines)
+    assert content == written_frame((one, DAY, "over_1y") for one in policy_nos)
     found = read_draw(connection, made.draw_id)
     assert (found.frame_size, found.frame_digest) == (8, frame_digest(content))
 

@@ -1,12 +1,14 @@
 """An intake for tests: real audio, a real database, directories as stores."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, Row, insert, select
 
 from compliance.tables import call_records
 from infra.clock import Clock
@@ -15,7 +17,9 @@ from recordings.archive import take_in
 from recordings.metadata import read_metadata
 from recordings.places import Places
 from recordings.registration import Arrival, Registered
+from recordings.registration_queue import RegistrationQueue, registered_alone
 from recordings.staging import stage_file
+from recordings.tables import recording_events
 from tests.conftest import NOON
 from tests.recordings.audio_files import tone, write
 
@@ -52,6 +56,10 @@ def without(*names: str, **changes: object) -> dict[str, object]:
     return {**{name: value for name, value in METADATA.items() if name not in names}, **changes}
 
 
+def queue_in(engine: Engine, places: Places, clock: Clock) -> RegistrationQueue[Registered]:
+    return RegistrationQueue(engine, places, clock=clock, answers=registered_alone)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Takes files in as the command line does."""
@@ -67,9 +75,16 @@ class Desk:
     def take_in(self, path: Path, fields: Mapping[str, object] = METADATA) -> Registered:
         arrival = self.arrival(path, fields)
         try:
-            return take_in(self.engine, self.places, arrival, clock=self.clock)
+            return take_in(queue_in(self.engine, self.places, self.clock), arrival)
         finally:
             arrival.staged.discard()
+
+
+def read_events(connection: Connection, recording_id: UUID) -> Sequence[Row[Any]]:
+    """Return everything that happened to a recording, oldest first."""
+    columns = recording_events.c
+    wanted = select(recording_events).where(columns.recording_id == recording_id)
+    return connection.execute(wanted.order_by(columns.recorded_at, columns.event_id)).all()
 
 
 def add_call(

@@ -15,13 +15,23 @@ from recordings.audio import probe
 from recordings.metadata import MetadataError
 from recordings.object_keys import object_key
 from recordings.places import Places
-from recordings.recording_rows import read_copies, read_events, read_media, read_recording
+from recordings.recording_rows import read_copies, read_media, read_recording
 from recordings.registration import DisposedRecordingError
 from recordings.tables import recording_copies, recordings
 from recordings.unreadable_audio import UnreadableAudioError
 from tests.conftest import NOON
 from tests.recordings.audio_files import silence, tone, write
-from tests.recordings.desk import METADATA, Desk, add_call, places_below, sha256_of, stereo, without
+from tests.recordings.desk import (
+    METADATA,
+    Desk,
+    add_call,
+    places_below,
+    queue_in,
+    read_events,
+    sha256_of,
+    stereo,
+    without,
+)
 
 
 @pytest.fixture
@@ -335,7 +345,7 @@ def test_now_is_the_clock_s(engine: Engine, tmp_path: Path, call: Path) -> None:
     desk = Desk(engine, places_below(tmp_path / "data"), lambda: later)
     arrival = desk.arrival(call, METADATA)
 
-    registered = take_in(engine, desk.places, arrival, clock=lambda: later)
+    registered = take_in(queue_in(engine, desk.places, lambda: later), arrival)
 
     with engine.connect() as connection:
         assert read_recording(connection, registered.recording_id).recorded_at == later

@@ -14,12 +14,12 @@ from compliance.tables import call_records
 from infra.ids import new_id
 from recordings.archive import prepare
 from recordings.links import link_arrived, tell_unlinked
-from recordings.recording_rows import Recording, read_events, read_recording
+from recordings.recording_rows import Recording, read_recording
 from recordings.registration import register
 from recordings.tables import recordings
 from tests.conftest import NOON
 from tests.recordings.archive_rows import POLICY, add_sale
-from tests.recordings.desk import Desk, add_call, places_below, stereo, without
+from tests.recordings.desk import Desk, add_call, places_below, read_events, stereo, without
 
 DAY = timedelta(days=1)
 

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, select, update
 
 from recordings.archive import prepare
-from recordings.recording_rows import read_copies, read_events, read_media, read_recording
+from recordings.recording_rows import read_copies, read_media, read_recording
 from recordings.registration import DisposedRecordingError, Prepared, Registered, register_many
 from recordings.registration_queue import RegistrationQueue
 from recordings.retention import lock_links
 from recordings.tables import recordings
 from tests.conftest import NOON
-from tests.recordings.desk import Desk, add_call, places_below, stereo, without
+from tests.recordings.desk import Desk, add_call, places_below, read_events, stereo, without
 
 WITHIN_SECONDS = 20
 

@@ -13,7 +13,7 @@ from services.tasks import RUNNERS, Worker
 from tests.conftest import NOON
 from tests.ledger_evidence import Firm, Kept, copied_firm, kept_firm
 from tests.services.list_house import House
-from tests.services.shared_app import shared_app
+from tests.services.shared_app import SharedApp, shared_app
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +42,10 @@ def house(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.Temp
         shared.app.state.telesales.files.mkdir(exist_ok=True)
         yield House(shared, worker, woken)
         engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
+    """An application for the tests of one file, which are about what they left behind themselves."""
+    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
+        yield running

@@ -1,17 +1,16 @@
 """Callback requests over HTTP: with evidence, for a slot to come, used by one check."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from infra.embedded_postgres import EmbeddedPostgres
 from services.api.callback_requests import CallbackAnswer
 from tests.conftest import SettableClock
 from tests.gate_facts import CALL, write_registers
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp
 
 ClientFor = Callable[..., TestClient]
 URL = "/v1/callback-requests"
@@ -22,13 +21,6 @@ BODY = {
     "evidence": {"recording_id": "r-1", "offset_ms": 1000},
 }
 NOBODY = "01a20960-4a56-73d0-b2d4-88bed749ba2c"
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    """An application for requests that are refused and leave nothing behind."""
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def test_a_request_answers_with_its_slot(client_for: ClientFor) -> None:

@@ -1,6 +1,6 @@
 """Call records over HTTP: one or many, kept once, refused when they contradict themselves or the clock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -9,12 +9,11 @@ import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from infra.embedded_postgres import EmbeddedPostgres
 from services.api.calls import CallAnswer, CallList, CallResults
 from services.paging import make_cursor
 from tests.conftest import SettableClock
 from tests.gate_facts import CALL, write_registers
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp
 
 ClientFor = Callable[..., TestClient]
 URL = "/v1/calls"
@@ -30,13 +29,6 @@ BODY = {
     "outcome": "other",
 }
 REFUSED = {**BODY, "outcome": "refused"}
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    """An application for requests that are refused and leave nothing behind."""
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def results(client: TestClient, body: object) -> list[dict[str, Any]]:

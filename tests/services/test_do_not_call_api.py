@@ -1,6 +1,6 @@
 """The do-not-call list over HTTP: blocked before it is answered, masked by role, released by two."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -12,24 +12,16 @@ from starlette.testclient import TestClient
 from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
 from compliance.shanghai import shanghai_day
-from infra.embedded_postgres import EmbeddedPostgres
 from infra.ids import new_id
 from services.api.do_not_call import BlockAnswer, EntryList, EntryWithHistory
 from tests.conftest import NOON, SettableClock
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp
 
 ClientFor = Callable[..., TestClient]
 URL = "/v1/do-not-call"
 NOBODY = "01a20960-4a56-73d0-b2d4-88bed749ba2c"
 BODY = {"phone": "138 0013 8000", "source": "call", "refused_at": "2026-03-15T10:00:00+08:00"}
 EVIDENCE = {"document": "letter-1"}
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    """An application for requests that are refused and leave nothing behind."""
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def blocked(client: TestClient, **changes: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The outermost layer: who is let in, what a request is called, what is measured, and how everything is refused."""
 
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,22 +10,15 @@ from sqlalchemy import Engine, select, text, update
 from starlette.testclient import TestClient
 
 from compliance.tables import call_checks
-from infra.embedded_postgres import EmbeddedPostgres
 from services.edge import UPLOAD_PATHS
 from services.tables import access_tokens
 from tests.conftest import ClientFor
 from tests.gate_facts import CALL
-from tests.services.shared_app import SharedApp, published_document, shared_app
+from tests.services.shared_app import SharedApp, published_document
 from tests.unguarded import unguarded
 
 PROBLEM = "application/problem+json"
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 @pytest.fixture

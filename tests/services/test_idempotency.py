@@ -1,6 +1,5 @@
 """Idempotency keys over HTTP: work and answer kept together, once, per token and path."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -9,23 +8,16 @@ from sqlalchemy import Engine, func, select, text
 from starlette.testclient import TestClient
 
 from compliance.tables import do_not_call_entries
-from infra.embedded_postgres import EmbeddedPostgres
 from infra.ids import new_id
 from services.idempotency import KEPT_FOR, Exchange, StillRunningError, forget_old_answers
 from services.tables import idempotency_keys
 from services.tokens import Actor, Role, create_token
 from tests.conftest import NOON, ClientFor
 from tests.gate_facts import CALL
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp
 
 REFUSAL = {"phone": "13800138001", "source": "call"}
 HEADER = "Idempotency-Key"
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 @pytest.fixture

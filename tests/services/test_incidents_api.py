@@ -1,26 +1,18 @@
 """Incidents over HTTP: found, accounted for, closed by two officers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from infra.embedded_postgres import EmbeddedPostgres
 from services.api.incidents import IncidentAnswer, IncidentList
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp
 
 ClientFor = Callable[..., TestClient]
 URL = "/v1/incidents"
 ACCOUNT = {"cause": "a wrong clock", "responsible": "agent-1", "measures": "training"}
 NOBODY = "01a20960-4a56-73d0-b2d4-88bed749ba2c"
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    """An application for requests that are refused and leave nothing behind."""
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def call(client: TestClient, call_id: str, **changes: object) -> str:

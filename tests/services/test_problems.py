@@ -74,7 +74,6 @@ NEVER_REACHES_HTTP = {
     "infra.settings.SettingsError": "the command line says it",
     "infra.version_journal.BrokenJournalError": "the directory store raises its own error from it",
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
-    "qa_sampling.frame.FrameError": "the register of sales takes only policy numbers that a frame can hold",
     "qa_sampling.seed_vault.SealedSeedError": "the day is drawn with a fresh seed, and an incident says so",
     "qa_sampling.seed_vault.SeedKeyError": "the log says it; the day is drawn with a fresh seed",
     "qa_sampling.seeds.DayNotOverError": "a draw refuses such a period before it asks for the seed",

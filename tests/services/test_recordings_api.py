@@ -13,18 +13,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert, text
 
 from compliance.sale_tables import sale_calls
-from infra.embedded_postgres import EmbeddedPostgres
 from infra.object_store import ObjectStoreError
 from tests.conftest import NOON
 from tests.recordings.archive_rows import add_sale
 from tests.recordings.desk import METADATA, stereo, without
-from tests.services.shared_app import SharedApp, shared_app
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
+from tests.services.shared_app import SharedApp
 
 
 @pytest.fixture(autouse=True)

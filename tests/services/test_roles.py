@@ -1,15 +1,13 @@
 """Every operation of the OpenAPI document, with every role and without one."""
 
 import re
-from collections.abc import Iterator
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from infra.embedded_postgres import EmbeddedPostgres
 from tests.services.role_table import roles_by_contract
-from tests.services.shared_app import ROLES, SharedApp, published_document, shared_app
+from tests.services.shared_app import ROLES, SharedApp, published_document
 
 OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs"}
 NOBODYS_ID = "01a20951-105f-70d7-b2ae-2a5916dca676"
@@ -21,12 +19,6 @@ OPERATIONS = [
     for method in operations
     if path not in OPEN
 ]
-
-
-@pytest.fixture(scope="module")
-def shared(server: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    with shared_app(server, template, tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def status_of(client: TestClient, method: str, path: str) -> int:
