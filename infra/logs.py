@@ -70,7 +70,7 @@ def _places(error: BaseException) -> Iterator[str]:
         named = named.__cause__ or named.__context__
 
 
-_CHATTY = ("alembic", "uvicorn")
+_CHATTY = ("alembic", "celery", "kombu", "uvicorn")
 """Libraries that tell of each step of theirs: what an operator needs to know of these, we say ourselves."""
 
 _TELLING = ("httpcore2", "httpx2")
