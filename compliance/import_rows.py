@@ -22,7 +22,7 @@ REFUSED_AT = ("refused_at", "拒绝时间", "拒绝日期")
 BLOCKED_THROUGH = ("blocked_through", "截止日期", "有效期")
 CUSTOMER_ID = ("customer_id", "客户号")
 PERMANENTLY = ("permanent", "永久")
-REASON = ("reason", "原因")
+REASON = ("reason", "原因", "拒绝原因")
 """Accepted headers, the best one first. That of the number stands in `list_rows`."""
 
 _LONGEST_CUSTOMER_ID = 100
@@ -34,6 +34,8 @@ _DAY = re.compile(r"([0-9]{4})(?:([-/.])([0-9]{1,2})\2([0-9]{1,2})|([0-9]{2})([0
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
+_LOCAL_TIME = re.compile(r"(.+?)[T ][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?")
+"""A day and a time of day without an offset, as spreadsheets write them; the day may have any form of a day."""
 _CHINESE_DAY = str.maketrans({"年": "-", "月": "-", "日": None})
 _EMERGENCY_OR_SHORT = re.compile(r"1[0-9]{2,5}")
 _YES = frozenset({"1", "true", "yes", "y", "t", "x", "permanent", "是", "永久", "真", "√", "✓"})
@@ -229,11 +231,14 @@ def _refusal_instant(text: str) -> tuple[datetime, date]:
     if day is not None and _FIRST_YEAR <= day.year <= _LAST_YEAR:
         return midnight(day).astimezone(UTC), day
     shape = _INSTANT.fullmatch(plain)
-    if shape is not None and shape[1] is None:
+    local = _LOCAL_TIME.fullmatch(plain)
+    if local is not None and _day(local[1]) is not None:
         raise _bad(
             "refused_at",
-            "an offset after the time of day, such as 2026-03-15T14:30:00+08:00, or the date alone",
-            "带时区的时间(如 2026-03-15T14:30:00+08:00),或仅填日期",
+            "an offset after the time of day, such as 2026-03-15T14:30:00+08:00, or the date alone; in a spreadsheet, "
+            "format the column as a date (yyyy-mm-dd) and save it again",
+            "带时区的时间(如 2026-03-15T14:30:00+08:00),或仅填日期;"
+            "请在表格软件中将该列设为日期格式(yyyy-mm-dd)后重新保存",
         )
     at = _instant(plain) if shape is not None else None
     if at is None or not _FIRST_YEAR < at.year < _LAST_YEAR:

@@ -70,7 +70,18 @@ def _places(error: BaseException) -> Iterator[str]:
         named = named.__cause__ or named.__context__
 
 
-_CHATTY = ("alembic", "uvicorn")
+_APPENDS_STACKS = "celery.beat"
+"""A logger that writes the stack into its message, five kilobytes for each task that it cannot send."""
+
+
+def without_stacks(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep the first line of what `celery.beat` says: the others are the stack, the same each time."""
+    if event.get("logger") == _APPENDS_STACKS:
+        event["event"] = str(event["event"]).partition("\n")[0]
+    return event
+
+
+_CHATTY = ("alembic", "celery", "kombu", "uvicorn")
 """Libraries that tell of each step of theirs: what an operator needs to know of these, we say ourselves."""
 
 _TELLING = ("httpcore2", "httpx2")
@@ -93,6 +104,7 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            without_stacks,
             traceback_without_messages,
             without_personal_data,
             structlog.processors.JSONRenderer(ensure_ascii=False),

@@ -187,10 +187,15 @@ def _loc(parts: Sequence[object]) -> str:
     return ".".join(named)
 
 
+def _message(found: Mapping[str, Any]) -> str:
+    message: str = found["msg"]
+    return f"{message}: this operation has no such field" if found["type"] == "extra_forbidden" else message
+
+
 def _validation_problem(error: RequestValidationError) -> Problem:
     found = error.errors()
     # Messages only: what was sent may be personal and is never sent back or logged.
-    errors = [{"loc": _loc(one["loc"]), "msg": one["msg"]} for one in found[:_MOST_ERRORS]]
+    errors = [{"loc": _loc(one["loc"]) or "body", "msg": _message(one)} for one in found[:_MOST_ERRORS]]
     named = ", ".join(dict.fromkeys(str(one["loc"]) for one in errors[:5]))
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -216,9 +221,14 @@ def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collec
         title = title_of(error.status_code)
         slug = title.lower().replace(" ", "-")
         headers = dict(error.headers or {})
+        detail = str(error.detail)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = ", ".join(sorted(methods_at(request.url.path)))
-        return Problem(error.status_code, title, str(error.detail), slug, headers=headers).response()
+            headers["Allow"] = allowed = ", ".join(sorted(methods_at(request.url.path)))
+            detail = f"This path does not take {request.method}, but {allowed}."
+        elif error.status_code == HTTPStatus.NOT_FOUND and detail == title:
+            # Starlette's own words: no route has this path. It is not said again, as it may hold a number.
+            detail = "Nothing is at this path. /docs lists all operations."
+        return Problem(error.status_code, title, detail, slug, headers=headers).response()
 
     @app.exception_handler(RefusedError)
     def on_refused(_request: Request, error: RefusedError) -> Response:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import setup_logging, worker_process_init, worker_ready
 
 from compliance.ledger_outside import open_store
 from compliance.prefix_cache import keep_prefix_tables
@@ -152,6 +152,7 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
     """
     attesters = read_attesters(settings)
     application = make_celery(settings.broker_url or database_url, schedule=SCHEDULE)
+    setup_logging.connect(_keep_our_logs, weak=False, dispatch_uid="telesales-logs")
     fill_problem_table()
 
     @cache
@@ -180,6 +181,14 @@ def make_worker_app(settings: Settings, *, database_url: str) -> Celery:
 
     worker_process_init.connect(make_ready, weak=False, dispatch_uid="telesales-tables")
     return application
+
+
+def _keep_our_logs(**_signal: object) -> None:
+    """Leave logs as `infra.logs` configures them.
+
+    Celery sets up its own unless somebody answers this signal; its lines are no JSON, and nothing personal is taken
+    out of them.
+    """
 
 
 def _add_ledger_tasks(application: Celery, worker: Callable[[], Worker]) -> None:

@@ -193,6 +193,8 @@ def run(*, as_json: JsonFlag = False) -> None:
     with _own_database(settings) as url:
         offset = _prepare(settings, url)
         status = supervise(_children(offset), on_ready=lambda: _greet(settings, as_json=as_json), say=say)
+    if status == 0:
+        say(f"stopped; the data stay in {settings.data_dir if settings.database_url is None else 'your database'}")
     raise typer.Exit(status)
 
 
@@ -330,5 +332,8 @@ def _greet(settings: Settings, *, as_json: bool) -> None:
             f'  {call} -H "Authorization: Bearer $TOKEN"',
         ]
     else:
-        lines.append("make a token with: telesales token create --role dialer --owner NAME")
+        lines.append(
+            "make a token, with the same DATABASE_URL and DATA_DIR: "
+            f"{sys.argv[0]} token create --role dialer --owner NAME (first steps: docs/setup.md)"
+        )
     say("\n".join(lines))

@@ -1,6 +1,7 @@
 """What every command shares: settings, the database, output for people and for programs, exit statuses."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -124,7 +125,33 @@ def faults_explained() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, psycopg.Error) as error:
-        fail(f"the database could not do it ({type(error).__name__}); is it running and migrated (telesales migrate)?")
+        fail(_database_fault(error))
+
+
+_SERVERS_WORDS = re.compile(r"FATAL:\s+(.+)")
+_CLIENTS_WORDS = (
+    "Connection refused",
+    "timeout expired",
+    "No such file or directory",
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "No route to host",
+    "SSL",
+)
+"""What libpq says of a server that cannot be reached; the rest of its message may quote the URL, password included."""
+
+
+def _database_fault(error: Exception) -> str:
+    """Say what the database did to a command, and what to do; of a refused connection also why."""
+    said = str(getattr(error, "orig", error))
+    servers = _SERVERS_WORDS.search(said)
+    reason = servers[1] if servers else next((words for words in _CLIENTS_WORDS if words in said), None)
+    if "connection" not in said or reason is None:
+        return f"the database could not do it ({type(error).__name__}); is it running and migrated (telesales migrate)?"
+    return (
+        f"the database could not do it: no connection ({reason}); "
+        "see that the server runs, and that it has the database and the login that DATABASE_URL names"
+    )
 
 
 def _as_text(value: object) -> str:

@@ -11,7 +11,7 @@ from compliance.audit import note
 from compliance.shanghai import SHANGHAI
 from infra.clock import clock_with_offset
 from infra.ids import new_id
-from services.cli.terminal import BAD_USAGE, PERSON, JsonFlag, engine_on, fail, settings_or_exit, show
+from services.cli.terminal import BAD_USAGE, PERSON, JsonFlag, engine_on, fail, say, settings_or_exit, show
 from services.tables import access_tokens
 from services.tokens import Role, UnknownTokenError, create_token, revoke_token
 
@@ -45,7 +45,9 @@ def create(
         "owner": owner,
         "expires_at": expires_at,
     }
-    show(found, as_json=as_json, sentence=f"{token}\n(token {token_id} for {owner}, role {role}, until {expires_at})")
+    if not as_json:  # on standard error, so that TOKEN=$(telesales token create …) has the token alone
+        say(f"token {token_id} for {owner}, role {role}, until {expires_at}")
+    show(found, as_json=as_json, sentence=token)
 
 
 @commands.command()

@@ -111,6 +111,20 @@ def test_an_unclear_time_of_refusal_is_rejected_naming_the_column(text: str) -> 
     assert found.input == "13800138000"
 
 
+@pytest.mark.parametrize("text", ["2026/3/15 9:05", "2026-03-15 14:30:00", "2026年3月15日 14:30"])
+def test_a_time_without_an_offset_as_spreadsheets_write_it_says_how_to_write_it(text: str) -> None:
+    found = rejected("13800138000", text)
+    assert "an offset after the time of day" in found.message
+    assert "format the column as a date" in found.message
+    assert "仅填日期" in found.message_zh
+
+
+def test_the_reason_is_found_as_spreadsheets_name_it() -> None:
+    found = read("13800138000", "不需要", headers=("手机号码", "拒绝原因"))
+    assert isinstance(found, ImportedRefusal)
+    assert found.reason == "不需要"
+
+
 @pytest.mark.parametrize(
     ("at", "is_imported"),
     [("2026-11-23T12:05:00+08:00", True), ("2026-11-23T12:05:01+08:00", False), ("2026-11-24", False)],

@@ -52,6 +52,13 @@ def test_a_line_is_one_json_object_with_time_level_and_logger(lines: Lines) -> N
     }
 
 
+def test_a_task_that_beat_cannot_send_is_a_line_without_its_stack(lines: Lines) -> None:
+    logging.getLogger("celery.beat").error("Message Error: %s\n%s", "no connection", ["  File a", "  File b"])
+
+    (line,) = lines()
+    assert line["event"] == "Message Error: no connection"
+
+
 def test_lines_of_the_standard_library_look_the_same(lines: Lines) -> None:
     logging.getLogger("some.library").warning("%s of %s", 1, 2)
 

@@ -206,12 +206,34 @@ def test_without_a_database_a_command_says_so_in_a_sentence(tmp_path: Path, argu
     assert "Traceback" not in result.output
 
 
+def test_a_database_that_the_server_does_not_have_is_named(server: EmbeddedPostgres) -> None:
+    result = invoke("migrate", DATABASE_URL=server.url().replace("/telesales?", "/nowhere?"))
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert 'no connection (database "nowhere" does not exist)' in result.stderr
+    assert "DATABASE_URL" in result.stderr
+
+
+def test_a_server_that_does_not_run_is_told_without_the_password() -> None:
+    result = invoke("migrate", DATABASE_URL="postgresql://u:hunter2@127.0.0.1:1/telesales")
+
+    assert "no connection (Connection refused)" in result.stderr
+    assert "hunter2" not in result.output
+
+
 def test_an_empty_database_is_not_mistaken_for_a_full_one(server: EmbeddedPostgres) -> None:
     with fresh_database(server, "template0") as empty:
         result = invoke("check", "13800138000", DATABASE_URL=empty)
 
     assert result.exit_code == 1
     assert "telesales migrate" in result.stderr
+
+
+def test_a_new_token_stands_alone_on_standard_output(url: str) -> None:
+    result = invoke("token", "create", "--role", "dialer", "--owner", "dialer-1", DATABASE_URL=url)
+
+    assert re.fullmatch(r"tsl_[\w-]+\n", result.stdout)
+    assert "for dialer-1, role dialer, until" in result.stderr
 
 
 def test_a_token_is_made_listed_and_revoked(url: str, engine_of_url: Engine) -> None:

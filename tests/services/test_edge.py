@@ -89,6 +89,23 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405_as_problems(dialer: TestC
         assert response.json()["status"] == response.status_code
 
 
+def test_an_unknown_path_and_a_wrong_method_say_what_to_do(dialer: TestClient) -> None:
+    unknown, wrong = dialer.get("/v1/nothing"), dialer.delete("/v1/call-checks")
+
+    assert unknown.json()["detail"] == "Nothing is at this path. /docs lists all operations."
+    assert wrong.json()["detail"] == "This path does not take DELETE, but POST."
+
+
+def test_what_is_no_json_and_a_misspelt_field_are_told_in_words(dialer: TestClient) -> None:
+    broken = dialer.post("/v1/call-checks", content=b"{callee}", headers={"Content-Type": "application/json"})
+    misspelt = dialer.post("/v1/call-checks", json={"callee": "13800138000", "agent": "x"})
+
+    assert broken.json()["errors"][0]["loc"] == "body"
+    assert misspelt.json()["errors"] == [
+        {"loc": "agent", "msg": "Extra inputs are not permitted: this operation has no such field"}
+    ]
+
+
 def test_a_405_lists_every_method_of_the_resource(shared: SharedApp) -> None:
     response = shared.client("officer").delete("/v1/do-not-call")
 

@@ -1,5 +1,6 @@
 """The worker's application: its tasks do what their messages ask, and its sweep is due by itself."""
 
+import json
 from datetime import date, datetime
 from io import StringIO
 from pathlib import Path
@@ -12,7 +13,7 @@ from compliance.shanghai import SHANGHAI
 from infra.clock import seconds_running
 from infra.ids import new_id
 from infra.jobs import JobResult, RunningJob, create_job, read_job
-from infra.logs import configure_logs
+from infra.logs import configure_logs, logger
 from infra.settings import Settings
 from recordings.locks import count_due
 from services.archive_care import JUDGE_CALLS, NOTE_FIXITY, RESTORE_COPIES, VERIFY_COPIES
@@ -112,6 +113,18 @@ def test_sealing_is_scheduled_and_says_why_it_cannot_be_done(engine: Engine, dat
     assert sealed.size >= 3
     assert (tmp_path / "checkpoints" / "checkpoint.txt").read_text() == sealed.note
     assert "chmod 600" in logged.getvalue()
+
+
+def test_the_worker_logs_as_every_other_process(tmp_path: Path) -> None:
+    logged = StringIO()
+    configure_logs("INFO", stream=logged)
+    application = make_worker_app(Settings(data_dir=tmp_path, broker_url="memory://"), database_url="postgresql://none")
+
+    application.log.setup("WARNING")
+    logger("tests.worker").warning("something", phone="13987654321")
+
+    line = json.loads(logged.getvalue().splitlines()[-1])
+    assert (line["event"], line["logger"], "phone" in line) == ("something", "tests.worker", False)
 
 
 def test_the_ledger_is_verified_by_night_in_shanghai(engine: Engine, database: str, tmp_path: Path) -> None:
