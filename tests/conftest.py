@@ -1,6 +1,6 @@
-"""Fixtures on a real PostgreSQL with the real migrations: one server for the run, one database per test module."""
+"""Fixtures on a real PostgreSQL with the real migrations: one server for the run, databases handed on."""
 
-import itertools
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,24 +21,34 @@ from infra.settings import Settings
 from services import all_tables
 from services.app import create_app
 from services.tokens import Role, create_token
+from tests.databases import Databases, databases_of
 
 assert all_tables.REGISTERED
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 """12:00 in Shanghai on a Monday."""
 
-_names = itertools.count()
+_ROOM_BYTES = 8 << 30
+"""Free memory below which the databases lie on disk; a worker's take up to one gigabyte."""
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedPostgres]:
-    """One PostgreSQL for the whole run, in a temporary directory."""
-    with tempfile.TemporaryDirectory() as directory, embedded_postgres.start(Path(directory)) as running:
+    """One PostgreSQL for the whole run, in a temporary directory, in memory where there is enough."""
+    with tempfile.TemporaryDirectory(dir=_ground()) as directory, embedded_postgres.start(Path(directory)) as running:
         # Nobody needs these databases after a crash; what must be durable is tested on servers of its own.
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
             _administer(running, f"ALTER SYSTEM SET {setting} = off")
+        _administer(running, "ALTER SYSTEM SET max_wal_size = '256MB'")
         _administer(running, "SELECT pg_reload_conf()")
         yield running
+
+
+def _ground() -> Path | None:
+    """Return a directory in memory, None where it has no room for the databases of some workers."""
+    memory = Path("/dev/shm")  # noqa: S108 - the server makes a directory of mode 0700 in it
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free >= _ROOM_BYTES
+    return memory if has_room else None
 
 
 @pytest.fixture(scope="session")
@@ -59,13 +69,18 @@ def _administer(server: EmbeddedPostgres, statement: str) -> None:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def databases(server: EmbeddedPostgres, template: str) -> Iterator[Databases]:
+    with databases_of(server, template) as made:
+        yield made
+
+
 @pytest.fixture
-def database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
-    """The URL of a fresh migrated database of this test alone, for what must commit."""
-    name = f"test_{next(_names)}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+def database(server: EmbeddedPostgres, databases: Databases) -> Iterator[str]:
+    """The URL of a migrated, empty database of this test alone, for what must commit."""
+    name = databases.take()
     yield server.url(name)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    databases.give_back(name)
 
 
 @pytest.fixture(scope="session")

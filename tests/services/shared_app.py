@@ -38,7 +38,7 @@ def fresh_database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
     name = f"module_{new_id().hex}"
     engine = make_engine(server.url("postgres"), application_name="tests")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
     yield server.url(name)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
