@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from infra.logs import logger
+from services.rejected_values import rejected_value
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_BASE = "urn:telesales:problem:"
@@ -180,17 +181,9 @@ def registered_errors() -> frozenset[type[Exception]]:
     return frozenset(_domain)
 
 
-def _loc(parts: Sequence[object]) -> str:
-    named = [str(part) for part in parts]
-    if len(named) > 1 and named[0] in {"body", "query", "path", "header"}:
-        named = named[1:]
-    return ".".join(named)
-
-
 def _validation_problem(error: RequestValidationError) -> Problem:
     found = error.errors()
-    # Messages only: what was sent may be personal and is never sent back or logged.
-    errors = [{"loc": _loc(one["loc"]), "msg": one["msg"]} for one in found[:_MOST_ERRORS]]
+    errors = [rejected_value(one) for one in found[:_MOST_ERRORS]]
     named = ", ".join(dict.fromkeys(str(one["loc"]) for one in errors[:5]))
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -215,10 +208,13 @@ def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collec
     def on_http(request: Request, error: HTTPException) -> Response:
         title = title_of(error.status_code)
         slug = title.lower().replace(" ", "-")
-        headers = dict(error.headers or {})
+        headers, detail = dict(error.headers or {}), str(error.detail)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(sorted(methods_at(request.url.path)))
-        return Problem(error.status_code, title, str(error.detail), slug, headers=headers).response()
+            detail = f"This path does not take the method asked for. It takes {headers['Allow']}."
+        elif error.status_code == HTTPStatus.NOT_FOUND:
+            detail = "There is no such path. Those that there are stand in /openapi.json, without a slash at the end."
+        return Problem(error.status_code, title, detail, slug, headers=headers).response()
 
     @app.exception_handler(RefusedError)
     def on_refused(_request: Request, error: RefusedError) -> Response:

@@ -77,6 +77,7 @@ NEVER_REACHES_HTTP = {
     "qa_sampling.frame.FrameError": "the register of sales takes only policy numbers that a frame can hold",
     "qa_sampling.seed_vault.SealedSeedError": "the day is drawn with a fresh seed, and an incident says so",
     "qa_sampling.seed_vault.SeedKeyError": "the log says it; the day is drawn with a fresh seed",
+    "services.json_body._NotJsonError": "becomes a json.JSONDecodeError where it is raised",
     "qa_sampling.seeds.DayNotOverError": "a draw refuses such a period before it asks for the seed",
     "qa_sampling.seeds.LostSeedError": "the day is drawn with a fresh seed, and an incident says so",
     "qa_sampling.verify.BundleError": "verification turns it into a problem of its report",
