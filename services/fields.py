@@ -55,7 +55,8 @@ Day = Annotated[
 """A civil day in Asia/Shanghai."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=NO_NUL)]
+Identifier = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL)]
+"""An id without the blanks that systems leave around it: a refusal of `C-1 ` must bind the customer `C-1`."""
 PhoneText = Annotated[
     str,
     StringConstraints(max_length=200, pattern=NO_NUL),

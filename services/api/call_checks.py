@@ -77,6 +77,10 @@ class Simulation(CallCheckBody):
         if (self.callee is None) == (self.checks is None):
             msg = "send either one check (callee and its fields) or checks, not both and not neither"
             raise ValueError(msg)
+        beside = self.model_fields_set & CallCheckBody.model_fields.keys() if self.checks is not None else ()
+        if beside:
+            msg = f"{', '.join(sorted(beside))}: stands beside checks and would bind none of them; put it into each"
+            raise ValueError(msg)
         if self.at.astimezone(SHANGHAI).year < _FIRST_SIMULATED_YEAR:
             msg = f"at: instants from {_FIRST_SIMULATED_YEAR} on can be simulated"
             raise ValueError(msg)

@@ -30,7 +30,7 @@ from services.api.overlays import id_of
 from services.api.register_models import CallableNumber
 from services.api.registers import json_response
 from services.dependencies import Now, State, Transaction, requires
-from services.fields import NO_NUL, Body, Evidence, Identifier, Instant, LongText, Pending, Reason
+from services.fields import Body, Evidence, Identifier, Instant, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.paging import Cursor, Limit, page, read_cursor
 from services.problems import input_error
@@ -191,7 +191,7 @@ def block(body: RefusalBody, connection: Transaction, now: Now, state: State, ac
 
 
 AskedPhone = Annotated[CallableNumber | None, Query(description="Entries that bind who has, or ever had, this number.")]
-AskedCustomer = Annotated[str | None, Query(min_length=1, max_length=100, pattern=NO_NUL)]
+AskedCustomer = Annotated[Identifier | None, Query()]
 
 
 @router.get("", response_model=None, responses={200: {"model": EntryList}})
