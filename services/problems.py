@@ -152,6 +152,13 @@ _DISKS = {
     errno.EFBIG: _FULL,
     errno.EROFS: "The server's disk cannot be written to: systems turn a failing disk read-only.",
 }
+_DATABASES = {
+    "25006": "The database takes no changes now, as a standby does.",
+    "53100": "The disk of the database is full.",
+    "53300": "The database has no connection free.",
+}
+"""What SQLSTATEs mean beyond "away": words that send an operator to the right place."""
+
 _Answer = Callable[[Exception], Problem]
 _domain: dict[type[Exception], _Answer] = {}
 
@@ -246,10 +253,12 @@ def _on_domain(_request: Request, error: Exception) -> Response:
 
 
 def _database_problem(error: Exception) -> Problem:
+    state = _sqlstate(error)
     if is_database_away(error):
-        log.warning("database_away", error=type(error).__name__)
-        return database_away()
-    log.error("database_error", error=type(error).__name__, sqlstate=_sqlstate(error))
+        log.warning("database_away", error=type(error).__name__, sqlstate=state)
+        told = _DATABASES.get(state or "")
+        return database_away() if told is None else database_away(told)
+    log.error("database_error", error=type(error).__name__, sqlstate=state)
     return database_away("The database refused the work.")
 
 
