@@ -302,14 +302,14 @@ class _Reader:
             case [time() as start, time() as end]:
                 return DailyWindow(start, end, weekdays)
             case other:
-                expected = "must be two local times such as [21:00:00, 09:00:00]"
-                self.offend(f"{loc}.daily", f"{expected}, not {_kind(other)}")
+                got = "a list of anything else" if isinstance(other, list) else _kind(other)
+                self.offend(f"{loc}.daily", f"must be two local times such as [21:00:00, 09:00:00], not {got}")
                 return DailyWindow(time(), time(), weekdays)
 
     def _weekdays(self, loc: str, found: object) -> frozenset[int]:
         names = f"one or more of {', '.join(_WEEKDAYS)}"
         if not isinstance(found, list) or not found:
-            self.offend(loc, f"must be a list of {names}, not {_kind(found)}")
+            self.offend(loc, f"must be a list of {names}; leave it out for every day")
             return EVERY_DAY
         unknown = [i for i, name in enumerate(found) if not isinstance(name, str) or name not in _WEEKDAYS]
         for index in unknown:

@@ -8,14 +8,16 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import chain, repeat
 from pathlib import Path
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from compliance.list_rows import Row, UnreadableListError, number_column_of
+from compliance.uncalculated_cells import Cells, cells_taken_for_empty
 
 CellValue = int | float | str | bool | time | date | datetime | timedelta
 
@@ -70,6 +72,7 @@ class SheetTable:
     headers: tuple[str, ...]
     number_column: int
     header_line: int
+    uncalculated: Cells
 
     def blocks(self, rows_each: int) -> Iterator[SheetBlock]:
         """Yield all rows after the header, at most `rows_each` to a block."""
@@ -83,9 +86,13 @@ class SheetTable:
             yield SheetBlock(rows[0].line, b"", plain=False, sheet_rows=tuple(rows))
 
     def _rows(self) -> Iterator[Row]:
+        line = 0
         for line, values in enumerate(self.sheet.iter_rows(), start=1):
             if line > self.header_line:
-                yield Row(line, tuple(map(cell_text, values)))
+                yield Row(line, _texts(values, self.uncalculated.get(line)))
+        # The reader ends at the last cell that it does not take for empty.
+        for beyond in range(line + 1, max(self.uncalculated, default=0) + 1):
+            yield Row(beyond, _texts([""] * len(self.headers), self.uncalculated.get(beyond)))
 
 
 def open_sheet(path: Path, limits: WorkbookLimits) -> SheetTable:
@@ -95,11 +102,12 @@ def open_sheet(path: Path, limits: WorkbookLimits) -> SheetTable:
         UnreadableListError: not a sound .xlsx, too large, empty, or without a column of telephone numbers.
     """
     check_workbook(path, limits)
-    sheet = _first_visible_sheet(path)
+    index, sheet = _first_visible_sheet(path)
+    uncalculated = cells_taken_for_empty(path, index)
     for line, values in enumerate(sheet.iter_rows(), start=1):
-        cells = tuple(map(cell_text, values))
+        cells = _texts(values, uncalculated.get(line))
         if any(cell.strip() for cell in cells):
-            return SheetTable(sheet, cells, number_column_of(cells, line=line), line)
+            return SheetTable(sheet, cells, number_column_of(cells, line=line), line, uncalculated)
     raise UnreadableListError(
         "the first visible sheet of the workbook is empty; it needs a header row and one row for each number",
         "工作簿的第一个可见工作表为空;须有一行表头,其后每行一个号码",
@@ -297,13 +305,21 @@ def _column_number(letters: bytes) -> int:
     return number
 
 
-def _first_visible_sheet(path: Path) -> CalamineSheet:
+def _texts(values: Sequence[CellValue], uncalculated: Mapping[int, str] | None) -> tuple[str, ...]:
+    if uncalculated is None:
+        return tuple(map(cell_text, values))
+    width = max(len(values), max(uncalculated) + 1)
+    cells = chain(map(cell_text, values), repeat(""))
+    return tuple(uncalculated.get(column, text) for column, text in zip(range(width), cells, strict=False))
+
+
+def _first_visible_sheet(path: Path) -> tuple[int, CalamineSheet]:
     try:
         # Not `from_path`, which goes by the name of the file before it looks inside.
         with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as workbook:
             for index, sheet in enumerate(workbook.sheets_metadata):
                 if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible:
-                    return workbook.get_sheet_by_index(index)
+                    return index, workbook.get_sheet_by_index(index)
     except (CalamineError, OSError, ValueError) as error:
         raise _damaged() from error
     raise UnreadableListError(

@@ -55,7 +55,8 @@ Day = Annotated[
 """A civil day in Asia/Shanghai."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=NO_NUL)]
+Identifier = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL)]
+"""An id without the blanks that systems leave around it: a refusal of `C-1 ` must bind the customer `C-1`."""
 PhoneText = Annotated[
     str,
     StringConstraints(max_length=200, pattern=NO_NUL),
@@ -70,8 +71,9 @@ CalleeText = Annotated[
     AfterValidator(lambda text: text if len(text) <= LONGEST_PHONE else f"{text[: LONGEST_PHONE - 1]}…"),
     Field(description="A telephone number as people type or systems send it.", examples=["138 0013 8000"]),
 ]
+REASON = r"^[^\x00]*[^\s\x00][^\x00]*$"
 LongText = Annotated[str, StringConstraints(max_length=20_000, pattern=NO_NUL)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=REASON)]
 """Why somebody does what the record keeps: in words, not in blanks."""
 Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
 

@@ -6,20 +6,19 @@ the first still runs: 409 with `Retry-After`.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from anyio import to_thread
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from sqlalchemy import Connection, delete, insert, select, text
 from starlette.responses import StreamingResponse
 
 from infra.database import lock_key
 from services.dependencies import actor_of, state_of
 from services.edge import UPLOAD_PATHS
+from services.json_body import Handler, JsonRequest, JsonRoute
 from services.problems import ConflictError, Problem, input_error
 from services.tables import idempotency_keys
 from services.tokens import Actor
@@ -28,8 +27,6 @@ HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(hours=48)
 _LONGEST_KEY = 255
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StillRunningError(ConflictError):
@@ -112,13 +109,14 @@ def exchange_of(request: Request) -> Exchange | None:
     return Exchange(actor_of(request), request.url.path, key)
 
 
-class CreatingRoute(APIRoute):
+class CreatingRoute(JsonRoute):
     """A route whose POST honours `Idempotency-Key`. Uploads do so themselves, by the digest of the file."""
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
 
-        async def handle_once(request: Request) -> Response:
+        async def handle_once(plain_request: Request) -> Response:
+            request = JsonRequest.of(plain_request)
             takes_file = request.url.path in UPLOAD_PATHS
             exchange = exchange_of(request) if request.method == "POST" and not takes_file else None
             if exchange is None:

@@ -51,7 +51,7 @@ from recordings import copy_rows, disposals, fixity, holds, metadata, registrati
 from recordings.unreadable_audio import UnreadableAudioError
 from services import tokens
 from services.check_queue import QueueUnavailableError, RevokedTokenError
-from services.problems import Problem, database_away, register_answer, register_problem, unauthorized
+from services.problems import Problem, database_away, register_answer, register_problem, title_of, unauthorized
 
 log = logger(__name__)
 
@@ -218,12 +218,13 @@ def _store_problem(error: Exception) -> Problem:
 
 def _unavailable(detail: str) -> Problem:
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    return Problem(status, status.phrase, detail, "store-unavailable", headers={"Retry-After": "10"})
+    return Problem(status, title_of(status), detail, "store-unavailable", headers={"Retry-After": "10"})
 
 
 def _policy_problem(error: policy.PolicyError) -> Problem:
     errors: list[dict[str, object]] = [
         {"loc": one.loc, "msg": one.msg, **({"article": one.article} if one.article else {})} for one in error.offences
     ]
-    detail = f"The policy cannot be used: {len(errors)} offences against the law or the form. See 'errors' for each."
+    count = "1 offence" if len(errors) == 1 else f"{len(errors)} offences"
+    detail = f"The policy cannot be used: {count} against the law or the form. See 'errors' for each."
     return _unprocessable(detail, "policy-refused", errors)

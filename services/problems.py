@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from infra.logs import logger
+from services.rejected_values import rejected_value
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_BASE = "urn:telesales:problem:"
@@ -151,6 +152,13 @@ _DISKS = {
     errno.EFBIG: _FULL,
     errno.EROFS: "The server's disk cannot be written to: systems turn a failing disk read-only.",
 }
+_DATABASES = {
+    "25006": "The database takes no changes now, as a standby does.",
+    "53100": "The disk of the database is full.",
+    "53300": "The database has no connection free.",
+}
+"""What SQLSTATEs mean beyond "away": words that send an operator to the right place."""
+
 _E = TypeVar("_E", bound=Exception)
 _domain: dict[type[Exception], Callable[[Any], Problem]] = {}
 
@@ -180,22 +188,9 @@ def registered_errors() -> frozenset[type[Exception]]:
     return frozenset(_domain)
 
 
-def _loc(parts: Sequence[object]) -> str:
-    named = [str(part) for part in parts]
-    if len(named) > 1 and named[0] in {"body", "query", "path", "header"}:
-        named = named[1:]
-    return ".".join(named)
-
-
-def _message(found: Mapping[str, Any]) -> str:
-    message: str = found["msg"]
-    return f"{message}: this operation has no such field" if found["type"] == "extra_forbidden" else message
-
-
 def _validation_problem(error: RequestValidationError) -> Problem:
     found = error.errors()
-    # Messages only: what was sent may be personal and is never sent back or logged.
-    errors = [{"loc": _loc(one["loc"]) or "body", "msg": _message(one)} for one in found[:_MOST_ERRORS]]
+    errors = [rejected_value(one) for one in found[:_MOST_ERRORS]]
     named = ", ".join(dict.fromkeys(str(one["loc"]) for one in errors[:5]))
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -220,14 +215,13 @@ def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collec
     def on_http(request: Request, error: HTTPException) -> Response:
         title = title_of(error.status_code)
         slug = title.lower().replace(" ", "-")
-        headers = dict(error.headers or {})
-        detail = str(error.detail)
+        headers, detail = dict(error.headers or {}), str(error.detail)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = allowed = ", ".join(sorted(methods_at(request.url.path)))
             detail = f"This path does not take {request.method}, but {allowed}."
         elif error.status_code == HTTPStatus.NOT_FOUND and detail == title:
             # Starlette's own words: no route has this path. It is not said again, as it may hold a number.
-            detail = "Nothing is at this path. /docs lists all operations."
+            detail = "There is no such path. /docs lists all operations; no path ends in a slash."
         return Problem(error.status_code, title, detail, slug, headers=headers).response()
 
     @app.exception_handler(RefusedError)
@@ -260,10 +254,12 @@ def _on_domain(_request: Request, error: Exception) -> Response:
 
 
 def _database_problem(error: Exception) -> Problem:
+    state = _sqlstate(error)
     if is_database_away(error):
-        log.warning("database_away", error=type(error).__name__)
-        return database_away()
-    log.error("database_error", error=type(error).__name__, sqlstate=_sqlstate(error))
+        log.warning("database_away", error=type(error).__name__, sqlstate=state)
+        told = _DATABASES.get(state or "")
+        return database_away() if told is None else database_away(told)
+    log.error("database_error", error=type(error).__name__, sqlstate=state)
     return database_away("The database refused the work.")
 
 

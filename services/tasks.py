@@ -46,7 +46,7 @@ from infra.logs import logger
 from recordings import retention_sweep
 from services.attesting import NOBODY, Attesters, attest_if_possible
 from services.idempotency import forget_old_answers
-from services.problems import Problem, is_database_away, problem_of
+from services.problems import Problem, is_database_away, problem_of, title_of
 from services.sealing import sealing_beside
 from services.uploads import INPUT_NAME, OUTPUT_NAME, job_directory, output_directory
 
@@ -261,7 +261,7 @@ def _problem(job: Job, error: Exception) -> Problem:
     if isinstance(error, UnreadableListError):
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         extra = {"detail_zh": error.message_zh}
-        return Problem(status, status.phrase, str(error), "unreadable-list", extra=extra)
+        return Problem(status, title_of(status), str(error), "unreadable-list", extra=extra)
     known = problem_of(error)
     if known is not None:
         return known

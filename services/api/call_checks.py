@@ -1,6 +1,7 @@
 """May this call be placed now? Single checks, batches, simulations, and decisions read again."""
 
 from datetime import datetime
+from json import JSONDecodeError
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,7 +19,8 @@ from compliance.shanghai import SHANGHAI, shanghai_day
 from services.check_answers import answers
 from services.dependencies import Now, State, Transaction, actor_of, refuse_unknown_query, requires, state_of
 from services.fields import Body, CalleeText, Identifier, Instant, LongText, PhoneText
-from services.idempotency import HEADER, CreatingRoute, Handler
+from services.idempotency import HEADER, CreatingRoute
+from services.json_body import Handler, JsonRoute, json_fault, may_repeat_a_name, read_json
 from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/call-checks", tags=["Calls"], route_class=CreatingRoute)
@@ -74,6 +76,10 @@ class Simulation(CallCheckBody):
     def one_or_many(self) -> "Simulation":
         if (self.callee is None) == (self.checks is None):
             msg = "send either one check (callee and its fields) or checks, not both and not neither"
+            raise ValueError(msg)
+        beside = self.model_fields_set & CallCheckBody.model_fields.keys() if self.checks is not None else ()
+        if beside:
+            msg = f"{', '.join(sorted(beside))}: stands beside checks and would bind none of them; put it into each"
             raise ValueError(msg)
         if self.at.astimezone(SHANGHAI).year < _FIRST_SIMULATED_YEAR:
             msg = f"at: instants from {_FIRST_SIMULATED_YEAR} on can be simulated"
@@ -161,17 +167,26 @@ class _CheckRoute(CreatingRoute):
                 return await handle_keyed(request)
             actor = _MAY_CHECK.admit(actor_of(request))
             await refuse_unknown_query(request)
-            try:
-                body = CallCheckBody.model_validate_json(await request.body())
-            except ValidationError as error:
-                raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+            body = _read_check(await request.body())
             queue = state_of(request).check_queue
             return _json(await queue.ask(body.call(), actor, request.state.token_hash))
 
         return handle
 
 
-_simulation_router = APIRouter(prefix="/v1/call-checks", tags=["Calls"])
+def _read_check(content: bytes) -> CallCheckBody:
+    try:
+        body = CallCheckBody.model_validate_json(content)
+        if may_repeat_a_name(content, len(body.model_fields_set)):
+            read_json(content)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+    except JSONDecodeError as error:
+        raise RequestValidationError([json_fault(error)]) from None
+    return body
+
+
+_simulation_router = APIRouter(prefix="/v1/call-checks", tags=["Calls"], route_class=JsonRoute)
 """Simulations record nothing, so there is nothing that an idempotency key could keep."""
 
 _check_router = APIRouter(prefix="/v1/call-checks", tags=["Calls"], route_class=_CheckRoute)

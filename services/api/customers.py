@@ -20,7 +20,7 @@ from services.api.registers import (
     whole,
 )
 from services.dependencies import Now, Transaction
-from services.fields import NO_NUL
+from services.fields import Identifier
 from services.idempotency import CreatingRoute
 from services.json_answers import json_response
 from services.paging import Cursor, Limit, page, position_of, read_cursor
@@ -28,7 +28,7 @@ from services.tokens import Actor, Role
 
 router = APIRouter(prefix="/v1/customers", tags=["Registers"], route_class=CreatingRoute)
 
-CustomerId = Annotated[str, Path(min_length=1, max_length=100, pattern=NO_NUL)]
+CustomerId = Annotated[Identifier, Path()]
 HavingPhone = Annotated[CallableNumber | None, Query(description="Only customers who have, or ever had, this number.")]
 
 CustomerAnswer = answer_model("CustomerAnswer", CustomerBody, customer_id=str)

@@ -28,7 +28,7 @@ from compliance.working_days import Calendar
 from infra.ids import new_id
 from services.api.register_models import CallableNumber
 from services.dependencies import Now, State, Transaction, requires
-from services.fields import NO_NUL, Body, Evidence, Identifier, Instant, LongText, Pending, Reason
+from services.fields import Body, Evidence, Identifier, Instant, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
 from services.json_answers import json_response
 from services.paging import Cursor, Limit, id_of, page, read_cursor
@@ -190,7 +190,7 @@ def block(body: RefusalBody, connection: Transaction, now: Now, state: State, ac
 
 
 AskedPhone = Annotated[CallableNumber | None, Query(description="Entries that bind who has, or ever had, this number.")]
-AskedCustomer = Annotated[str | None, Query(min_length=1, max_length=100, pattern=NO_NUL)]
+AskedCustomer = Annotated[Identifier | None, Query()]
 
 
 @router.get("", response_model=None, responses={200: {"model": EntryList}})

@@ -7,6 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.ledger_attestations import AttestationKind, attested_times
@@ -87,13 +88,20 @@ def ready(request: Request, response: Response) -> Readiness:
     )
 
 
+_READ_ONLY = text("SHOW transaction_read_only")
+"""Answers "on" for a standby too, and for a database that its operator or a full disk's guard has closed."""
+
+
 def _problems(state: AppState) -> list[str]:
     found = []
     try:
         with state.engine.connect() as connection:
             revision, needed = current_revision(connection), head_revision()
+            is_read_only = connection.execute(_READ_ONLY).scalar_one() == "on"
         if revision != needed:
             found.append(f"the database is at migration {revision}, this version needs {needed}: run telesales migrate")
+        if is_read_only:
+            found.append("the database takes no changes, as a standby does; checks are answered with deny")
     except SQLAlchemyError:
         found.append("the database cannot be reached; checks are answered with deny")
     today, end = shanghai_day(state.clock()), state.gate.calendar.known_through

@@ -50,13 +50,15 @@ def writable_target(source: Path, target: Path, *, advice: str) -> Path:
     """Return where a command's file goes, links followed.
 
     The file takes its place whole, so what stands there must be neither `source` nor a device, of which a plain file
-    would be left: both end with bad usage.
+    would be left: both end with bad usage. Its directory must be there.
     """
     found = target.resolve()
     if found.exists() and found.samefile(source):
         fail(f"{source} would be overwritten; {advice}", status=BAD_USAGE)
     if found.exists() and not found.is_file():
         fail(f"{target} is no regular file and would be replaced by one; {advice}", status=BAD_USAGE)
+    if not found.parent.is_dir():
+        fail(f"{target} cannot be written: No such file or directory: {found.parent}. Make it, or {advice}")
     return found
 
 

@@ -123,6 +123,15 @@ def test_more_than_20_mb_of_json_is_413(dialer: TestClient) -> None:
     assert announced.headers["content-type"] == "application/problem+json"
 
 
+def test_fields_beside_the_checks_of_a_simulation_are_refused_instead_of_passed_over(dialer: TestClient) -> None:
+    body = {"checks": [CALL], "at": "2026-11-23T16:00:00+08:00", "purpose": "service", "agent_id": "agent-1"}
+
+    response = dialer.post(URL + "/simulate", json=body)
+
+    assert response.status_code == 422
+    assert "agent_id, purpose: stands beside checks" in response.json()["errors"][0]["msg"]
+
+
 def test_a_batch_answers_in_order_and_each_as_alone(dialer: TestClient) -> None:
     callees = ["13800138000", "110", "13900139000"]
 

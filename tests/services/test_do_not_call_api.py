@@ -131,6 +131,7 @@ def test_fewer_months_than_law_and_policy_are_raised_with_a_warning(client_for: 
         pytest.param({"months": 6.5}, "months", id="half months"),
         pytest.param({"source": "hearsay"}, "source", id="an unknown source"),
         pytest.param({"customer_id": ""}, "customer_id", id="an empty customer"),
+        pytest.param({"customer_id": " \t"}, "customer_id", id="a customer of blanks"),
         pytest.param({"evidence": {"recording": "r"}}, "evidence.recording", id="an unknown field inside"),
         pytest.param({"months_": 6}, "months_", id="an unknown field"),
     ],
@@ -200,6 +201,17 @@ def test_an_entry_shows_its_whole_history_oldest_first(client_for: ClientFor, cl
     assert first["details"]["evidence"] == {"recording_id": "r", "offset_ms": 5}
     assert (second["recorded_at"], second["blocked_through"]) == ("2026-11-23T13:00:00+08:00", None)
     assert second["details"]["permanent"] is True
+
+
+def test_blanks_around_a_customer_id_part_nobody_from_their_refusal(client_for: ClientFor) -> None:
+    client_for("admin").put("/v1/customers/C", json={"phones": ["13900139000"], "region": "110000"})
+    dialer = client_for("dialer")
+
+    refused = dialer.post(URL, json={"customer_id": " C ", "source": "counter"}).json()
+    check = dialer.post("/v1/call-checks", json={"callee": "13700137000", "customer_id": "C\u3000"}).json()
+
+    assert (refused["customer_id"], refused["phones"]) == ("C", ["139****9000"])
+    assert "do_not_call" in [one["code"] for one in check["reasons"]]
 
 
 def test_entries_are_found_by_number_and_customer(client_for: ClientFor) -> None:

@@ -92,7 +92,7 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405_as_problems(dialer: TestC
 def test_an_unknown_path_and_a_wrong_method_say_what_to_do(dialer: TestClient) -> None:
     unknown, wrong = dialer.get("/v1/nothing"), dialer.delete("/v1/call-checks")
 
-    assert unknown.json()["detail"] == "Nothing is at this path. /docs lists all operations."
+    assert unknown.json()["detail"] == "There is no such path. /docs lists all operations; no path ends in a slash."
     assert wrong.json()["detail"] == "This path does not take DELETE, but POST."
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_json_and_a_misspelt_field_are_told_in_words(dialer: TestClie
 
     assert broken.json()["errors"][0]["loc"] == "body"
     assert misspelt.json()["errors"] == [
-        {"loc": "agent", "msg": "Extra inputs are not permitted: this operation has no such field"}
+        {"loc": "agent", "msg": "is no field here; correct its name or leave it out"}
     ]
 
 

@@ -101,6 +101,17 @@ def test_beyond_the_calendar_it_is_not_ready(database: str, tmp_path: Path, inst
     assert response.status_code == status or not about_days
 
 
+def test_a_database_that_takes_no_changes_is_not_ready(database: str, engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
+
+    with running(database, tmp_path) as client:
+        response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert "takes no changes" in response.json()["problems"][0]
+
+
 def test_every_problem_is_listed_at_once(database: str, engine: Engine, tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))

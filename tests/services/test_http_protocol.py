@@ -1,5 +1,6 @@
 """The bound on request heads, on a real server and a real socket."""
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,3 +60,23 @@ def test_a_head_beyond_the_bound_is_refused_while_it_still_comes_in(address: str
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b"application/problem+json" in answer
     assert b'"decision":"deny"' in answer
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(b"FOO / HTTP/1.1\r\nHost: test\r\n\r\n", id="unknown method"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\n", id="negative length"),
+        pytest.param(b"GET /\xff HTTP/1.1\r\nHost: test\r\n\r\n", id="path beyond ASCII"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
+    ],
+)
+def test_what_is_no_request_is_answered_as_a_problem_that_denies(address: str, request_bytes: bytes) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request_bytes)
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["decision"] == "deny"

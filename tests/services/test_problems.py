@@ -76,6 +76,7 @@ NEVER_REACHES_HTTP = {
     "infra.web_request.WebRequestError": "becomes the absence of whoever was asked",
     "qa_sampling.seed_vault.SealedSeedError": "the day is drawn with a fresh seed, and an incident says so",
     "qa_sampling.seed_vault.SeedKeyError": "the log says it; the day is drawn with a fresh seed",
+    "services.json_body._NotJsonError": "becomes a json.JSONDecodeError where it is raised",
     "qa_sampling.seeds.DayNotOverError": "a draw refuses such a period before it asks for the seed",
     "qa_sampling.seeds.LostSeedError": "the day is drawn with a fresh seed, and an incident says so",
     "qa_sampling.verify.BundleError": "verification turns it into a problem of its report",
@@ -271,3 +272,26 @@ def test_a_disk_that_is_full_or_read_only_is_no_fault_of_the_product(number: int
 
     assert answer.status_code == status
     assert status == 500 or answer.json()["decision"] == "deny"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        pytest.param("25006", "takes no changes now", id="read only"),
+        pytest.param("53100", "disk of the database is full", id="full"),
+        pytest.param("53300", "no connection free", id="busy"),
+        pytest.param("57014", "cannot be reached in time", id="slow"),
+    ],
+)
+def test_why_the_database_cannot_be_used_is_said(state: str, said: str) -> None:
+    app = FastAPI()
+    install_problem_handlers(app, methods_at=lambda _path: ())
+
+    @app.get("/")
+    def read() -> None:
+        raise database_error(state)
+
+    answer = TestClient(app, raise_server_exceptions=False).get("/")
+
+    assert (answer.status_code, answer.json()["decision"]) == (503, "deny")
+    assert said in answer.json()["detail"]

@@ -113,7 +113,7 @@ def test_an_unreadable_list_fails_its_job_with_the_reason_in_both_languages(hous
 
     failed = house.job(job_id)
     assert (failed["state"], failed["result"], failed["files"]) == ("failed", None, [])
-    assert failed["error"]["status"] == 422
+    assert (failed["error"]["status"], failed["error"]["title"]) == (422, "Unprocessable Content")
     assert "no column of telephone numbers" in failed["error"]["detail"]
     assert "没有号码列" in failed["error"]["detail_zh"]
 

@@ -55,6 +55,7 @@ def test_a_directory_that_is_missing_is_named(source: Path, database: str) -> No
     failed = scrub(source, source.parent / "missing" / "out.csv", database)
 
     assert (failed.exit_code, "No such file or directory" in failed.output) == (1, True)
+    assert "missing. Make it, or name another TARGET" in " ".join(failed.output.split())
     assert "Traceback" not in failed.output
 
 
