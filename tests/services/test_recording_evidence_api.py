@@ -25,6 +25,7 @@ from compliance.shanghai import shanghai_day
 from compliance.tables import audit_events, call_records
 from infra.clock import utc_now
 from infra.ids import new_id
+from recordings.declared_holds import keep_holds
 from recordings.holds import place_hold
 from recordings.tables import disposals, recording_accesses
 from tests.conftest import SettableClock
@@ -124,6 +125,24 @@ def test_it_tells_how_long_it_is_kept_who_held_it_and_who_listened(client_for: C
     assert [(one["reason"], one["case"]) for one in holds] == [("complaint", "C-1")]
     assert [(one["user"], one["role"], one["purpose"]) for one in listeners] == [("officer", "officer", "regulator")]
     assert events[-1]["kind"] == "evidence_taken"
+
+
+def test_it_tells_when_the_customer_was_on_hold_and_that_the_ledger_has_it(
+    client_for: ClientFor, archive: TwoCopies, recording_id: UUID
+) -> None:
+    with archive.engine.begin() as connection:
+        keep_holds(connection, {recording_id: [(5_000, 9_000), (100, 500)]}, now=archive.clock())
+
+    with opened(ask(client_for("officer"), recording_id)) as found:
+        metadata, ledger = read(found, "metadata.json"), read(found, "ledger.json")
+
+    assert metadata["holds_ms"] == [[100, 500], [5_000, 9_000]]
+    assert "recording_segments.insert" in {one["kind"] for one in ledger["entries"]}
+
+
+def test_a_recording_without_a_hold_says_so(client_for: ClientFor, recording_id: UUID) -> None:
+    with opened(ask(client_for("officer"), recording_id)) as found:
+        assert read(found, "metadata.json")["holds_ms"] == []
 
 
 def test_numbers_are_masked_unless_an_officer_asks_and_that_is_noted(client_for: ClientFor, recording_id: UUID) -> None:
