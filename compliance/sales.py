@@ -34,7 +34,7 @@ from compliance.sale_tables import sale_calls, sales
 from compliance.sale_terms import SaleTerms, customer_right, inspection_class, inspection_window
 from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.voice_confirmation import voice_faults
-from compliance.working_days import Calendar, working_day_deadline
+from compliance.working_days import Calendar, Deadline, working_day_deadline
 
 DELIVERY_DAYS = "delivery.paper_working_days"
 """Name of the law's figure: working days from the consent to delivery."""
@@ -177,7 +177,7 @@ def _computed(sale: NewSale, calendar: Calendar) -> dict[str, object]:
         "inspect_before": window.before,
         "inspect_before_basis": window.basis,
         "right_through": None if right is None else right.on,
-        "deliver_by": working_day_deadline(calendar, closed_on, in_force(DELIVERY_DAYS, closed_on).number).due,
+        "deliver_by": delivery_due(closed_on, calendar).due,
         "retention_class": retention_class(terms.term),
     }
 
@@ -254,6 +254,15 @@ def _check_amendment(amendment: Amendment, *, closed_on: date, today: date) -> N
             raise SaleDateError(field, f"{day} lies before the sale was closed, {closed_on}; check the year")
 
 
+def delivery_due(closed_on: date, calendar: Calendar) -> Deadline:
+    """Return by when the papers of a sale are due, as far as `calendar` knows (art. 38).
+
+    Raises:
+        NotInForceError: the sale is older than the Measures.
+    """
+    return working_day_deadline(calendar, closed_on, in_force(DELIVERY_DAYS, closed_on).number)
+
+
 def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Delivery:
     """Return how the papers of a sale stand on the Shanghai day `today`.
 
@@ -265,6 +274,5 @@ def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Deliver
     is_late = arrived_on > sale.deliver_by
     notice = sale.delivery_notice
     was_told = notice is not None and date.fromisoformat(notice["notified_on"]) <= sale.deliver_by
-    days = in_force(DELIVERY_DAYS, sale.closed_on).number
-    provisional = working_day_deadline(calendar, sale.closed_on, days).provisional
+    provisional = delivery_due(sale.closed_on, calendar).provisional
     return Delivery(sale.deliver_by, sale.delivered_on, is_late, is_late and not was_told, provisional)
