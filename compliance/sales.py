@@ -135,11 +135,18 @@ def _check_dates(sale: NewSale, *, now: datetime) -> None:
     if born_on is not None and born_on > closed_on:
         raise SaleDateError("applicant_birth_date", f"lies after the consent on {closed_on}; check the year")
     _check_happened("receipt_confirmed_on", sale.receipt_confirmed_on, today)
+    _check_followed("receipt_confirmed_on", sale.receipt_confirmed_on, closed_on)
 
 
 def _check_happened(field: str, day: date | None, today: date) -> None:
     if day is not None and day > today:
         raise SaleDateError(field, f"{day} lies after today, {today}; record it once it has happened")
+
+
+def _check_followed(field: str, day: date | None, closed_on: date) -> None:
+    """Refuse a day before there was a sale: papers would seem to be in time, or the customer's right to be over."""
+    if day is not None and day < closed_on:
+        raise SaleDateError(field, f"{day} lies before the sale was closed, {closed_on}; check the year")
 
 
 def _stated(sale: NewSale) -> dict[str, object]:
@@ -243,15 +250,13 @@ def amend_sale(
 def _check_amendment(amendment: Amendment, *, closed_on: date, today: date) -> None:
     notice = amendment.delivery_notice
     days = {
+        "receipt_confirmed_on": amendment.receipt_confirmed_on,
         "delivered_on": amendment.delivered_on,
         "delivery_notice.notified_on": None if notice is None else date.fromisoformat(str(notice["notified_on"])),
     }
-    for field, day in {"receipt_confirmed_on": amendment.receipt_confirmed_on, **days}.items():
-        _check_happened(field, day, today)
     for field, day in days.items():
-        if day is not None and day < closed_on:
-            # Papers that seem to have come before there was a sale would hide that they came late.
-            raise SaleDateError(field, f"{day} lies before the sale was closed, {closed_on}; check the year")
+        _check_happened(field, day, today)
+        _check_followed(field, day, closed_on)
 
 
 def delivery_due(closed_on: date, calendar: Calendar) -> Deadline:
