@@ -90,7 +90,7 @@ def gather(
         disposal = read_disposal(connection, own["disposal_id"])
         reason = _words(disposal.reason, wish)
         found["certificate.json"] = _json(
-            {**disposal.certificate, "reason": reason, "copies": [dict(one) for one in disposal.copies]}
+            {**disposal.certificate, "reason": reason, "copies": [_plain(one) for one in disposal.copies]}
         )
     checkpoint, ledger = ledger_of(connection, _ledger_keys(kept, rows), _instants(own, rows))
     found["ledger.json"] = _json(ledger)
@@ -226,7 +226,7 @@ def _words(words: str, wish: Wish) -> str:
     return words if wish.is_unmasked else masked_words(words)
 
 
-def _plain(row: RowMapping) -> dict[str, object]:
+def _plain(row: Mapping[Any, Any]) -> dict[str, object]:
     return {name: _value(value) for name, value in row.items() if name not in _NOT_TOLD}
 
 

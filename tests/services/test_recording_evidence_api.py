@@ -26,7 +26,9 @@ from compliance.tables import audit_events, call_records
 from infra.clock import utc_now
 from infra.ids import new_id
 from recordings.declared_holds import keep_holds
+from recordings.disposals import disposal_payload, dispose
 from recordings.holds import place_hold
+from recordings.retention import refresh
 from recordings.tables import disposals, recording_accesses
 from tests.conftest import SettableClock
 from tests.recordings.archive_rows import add_sale
@@ -265,6 +267,25 @@ def test_what_was_disposed_of_has_its_certificate_and_no_audio(
 
     assert not [name for name in names if name.startswith("audio/")]
     assert certificate["reason"] == "time is over"
+
+
+def test_the_certificate_tells_what_became_of_each_copy(
+    client_for: ClientFor, archive: TwoCopies, recording_id: UUID
+) -> None:
+    now, expired = archive.clock(), archive.add(b"RIFF old")
+    with archive.engine.begin() as connection:
+        refresh(connection, [expired], policy=floor_policy(on=shanghai_day(now)), now=now)
+        payload = disposal_payload(connection, [expired], reason="time is over", person="officer", now=now)
+        dispose(connection, payload, person="officer2", now=now)
+
+    with opened(ask(client_for("officer"), expired)) as found:
+        certificate = read(found, "certificate.json")
+
+    assert [one["sha256"] for one in certificate["recordings"]] == [hashlib.sha256(b"RIFF old").hexdigest()]
+    assert [(one["recording_id"], one["copy"], one["removed_at"]) for one in certificate["copies"]] == [
+        (str(expired), "first", None),
+        (str(expired), "second", None),
+    ]
 
 
 def test_an_unknown_recording_is_404(client_for: ClientFor, archive: TwoCopies) -> None:
