@@ -34,7 +34,7 @@ from compliance.sale_tables import sale_calls, sales
 from compliance.sale_terms import customer_right, inspection_class, inspection_window
 from compliance.shanghai import SHANGHAI, shanghai_day
 from compliance.voice_confirmation import voice_faults
-from compliance.working_days import Calendar, working_day_deadline
+from compliance.working_days import Calendar, Deadline, working_day_deadline
 
 DELIVERY_DAYS = "delivery.paper_working_days"
 """Name of the law's figure: working days from the consent to delivery."""
@@ -135,11 +135,18 @@ def _check_dates(sale: NewSale, *, now: datetime) -> None:
     if born_on is not None and born_on > closed_on:
         raise SaleDateError("applicant_birth_date", f"lies after the consent on {closed_on}; check the year")
     _check_happened("receipt_confirmed_on", sale.receipt_confirmed_on, today)
+    _check_followed("receipt_confirmed_on", sale.receipt_confirmed_on, closed_on)
 
 
 def _check_happened(field: str, day: date | None, today: date) -> None:
     if day is not None and day > today:
         raise SaleDateError(field, f"{day} lies after today, {today}; record it once it has happened")
+
+
+def _check_followed(field: str, day: date | None, closed_on: date) -> None:
+    """Refuse a day before there was a sale: papers would seem to be in time, or the customer's right to be over."""
+    if day is not None and day < closed_on:
+        raise SaleDateError(field, f"{day} lies before the sale was closed, {closed_on}; check the year")
 
 
 def _stated(sale: NewSale) -> dict[str, object]:
@@ -169,9 +176,7 @@ def _computed(sale: NewSale, calendar: Calendar) -> dict[str, object]:
         "inspect_before": window.before,
         "inspect_before_basis": window.basis,
         "right_through": None if right is None else right.on,
-        "deliver_by": working_day_deadline(
-            calendar, terms.closed_on, in_force(DELIVERY_DAYS, terms.closed_on).number
-        ).due,
+        "deliver_by": delivery_due(terms.closed_on, calendar).due,
         "retention_class": retention_class(terms.term),
     }
 
@@ -237,15 +242,22 @@ def amend_sale(
 def _check_amendment(amendment: Amendment, *, closed_on: date, today: date) -> None:
     notice = amendment.delivery_notice
     days = {
+        "receipt_confirmed_on": amendment.receipt_confirmed_on,
         "delivered_on": amendment.delivered_on,
         "delivery_notice.notified_on": None if notice is None else date.fromisoformat(str(notice["notified_on"])),
     }
-    for field, day in {"receipt_confirmed_on": amendment.receipt_confirmed_on, **days}.items():
-        _check_happened(field, day, today)
     for field, day in days.items():
-        if day is not None and day < closed_on:
-            # Papers that seem to have come before there was a sale would hide that they came late.
-            raise SaleDateError(field, f"{day} lies before the sale was closed, {closed_on}; check the year")
+        _check_happened(field, day, today)
+        _check_followed(field, day, closed_on)
+
+
+def delivery_due(closed_on: date, calendar: Calendar) -> Deadline:
+    """Return by when the papers of a sale are due, as far as `calendar` knows (art. 38).
+
+    Raises:
+        NotInForceError: the sale is older than the Measures.
+    """
+    return working_day_deadline(calendar, closed_on, in_force(DELIVERY_DAYS, closed_on).number)
 
 
 def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Delivery:
@@ -259,6 +271,5 @@ def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Deliver
     is_late = arrived_on > sale.deliver_by
     notice = sale.delivery_notice
     was_told = notice is not None and date.fromisoformat(notice["notified_on"]) <= sale.deliver_by
-    days = in_force(DELIVERY_DAYS, sale.closed_on).number
-    provisional = working_day_deadline(calendar, sale.closed_on, days).provisional
+    provisional = delivery_due(sale.closed_on, calendar).provisional
     return Delivery(sale.deliver_by, sale.delivered_on, is_late, is_late and not was_told, provisional)

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ _JOURNAL = "+versions.jsonl"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DAMAGED = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}
 """What reading bytes fails with where a medium has lost them: the rest of the disk may be well."""
+
+_IN_THE_WAY = {errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO}
+"""What opening bytes fails with where something else stands in their place: a link, a socket, a file shut to us."""
 
 
 @dataclass(slots=True)
@@ -132,10 +136,7 @@ class DirectoryStore:
         check_span(start, end)
         with self._faults_told("read"):
             version = self._version(key, self._journal(key), version_id)
-            try:
-                opened = self._bytes(key, version.sha256).open("rb")
-            except FileNotFoundError:
-                raise self._bytes_gone(key, version_id) from None
+            opened = self._open_bytes(key, version)
         last = version.size_bytes if end is None else min(end, version.size_bytes)
         return self._pieces(opened, key, start=start, end=last)
 
@@ -194,6 +195,29 @@ class DirectoryStore:
             is_held=version.is_held,
             retain_until=version.retain_until,
         )
+
+    def _open_bytes(self, key: str, version: Version) -> BinaryIO:
+        """Open the bytes of a version. A link is none, though good bytes lie behind it: they are not a copy more.
+
+        Whatever stands in their place keeps nobody waiting, and is damage: the journal beside it was just read, so that
+        the store is not away.
+        """
+        path = self._bytes(key, version.sha256)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise self._bytes_gone(key, version.version_id) from None
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            reason = errno.errorcode[error.errno]
+            raise UntrueStoreError(f"{path} cannot be opened as a file ({reason}); remove it, and repair it") from error
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise UntrueStoreError(
+                f"{path} is a directory, a pipe or a device where bytes were; remove it, and repair it"
+            )
+        return os.fdopen(file, "rb")
 
     def _version(self, key: str, journal: Journal, version_id: str) -> Version:
         found = journal.version(version_id)

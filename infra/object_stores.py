@@ -9,7 +9,7 @@ from infra.clock import Clock
 from infra.directory_store import DirectoryStore
 from infra.object_store import ProbedStore
 from infra.s3_place import SCHEME, read_s3_place
-from infra.settings import Settings
+from infra.settings import RECORDINGS, RECORDINGS_COPY, Settings
 
 
 class NotWormError(RuntimeError):
@@ -45,10 +45,8 @@ def open_recording_stores(settings: Settings, *, clock: Clock) -> tuple[ProbedSt
     own = settings.data_dir
     known_in = own / "stores"
     return (
-        open_object_store(settings.recordings_url, default=own / "recordings", clock=clock, known_in=known_in),
-        open_object_store(
-            settings.recordings_copy_url, default=own / "recordings-copy", clock=clock, known_in=known_in
-        ),
+        open_object_store(settings.recordings_url, default=own / RECORDINGS, clock=clock, known_in=known_in),
+        open_object_store(settings.recordings_copy_url, default=own / RECORDINGS_COPY, clock=clock, known_in=known_in),
     )
 
 

@@ -14,6 +14,9 @@ from infra.s3_place import SCHEME, read_s3_place
 
 _VERIFIER_KEY = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}")
 
+RECORDINGS, RECORDINGS_COPY = "recordings", "recordings-copy"
+"""Below `DATA_DIR`: where copies of recordings lie when nothing else is said."""
+
 Pair = TypeVar("Pair")
 
 
@@ -49,6 +52,25 @@ def _place(value: str) -> str:
         msg = "must be a directory, as a path or file:/// with an absolute path, or s3://bucket/prefix"
         raise ValueError(msg)
     return value
+
+
+def _apart(value: str | None, info: ValidationInfo) -> str | None:
+    """Demand that second copies of recordings lie elsewhere than the first: a file that is there once is no backup."""
+    if {"data_dir", "recordings_url"} <= info.data.keys():  # one that is bad is told already, and is missing here
+        own: Path = info.data["data_dir"]
+        first = info.data["recordings_url"] or str(own / RECORDINGS)
+        if _location(first) == _location(value or str(own / RECORDINGS_COPY)):
+            msg = "names the place of the first copies; art. 35 wants a backup: name another, on other media"
+            raise ValueError(msg)
+    return value
+
+
+def _location(place: str) -> tuple[str, str | None] | Path:
+    """Return what two spellings of the same place have in common, links followed."""
+    if not place.startswith(SCHEME):
+        return Path(place.removeprefix("file://")).resolve()
+    found = read_s3_place(place)
+    return str(found), found.endpoint
 
 
 def _web_url(value: str) -> str:
@@ -103,7 +125,9 @@ class Settings(BaseSettings):
     recordings_url: Annotated[str, AfterValidator(_place)] | None = Field(
         default=None, description="Store of the first copies of recordings; unset: a directory below DATA_DIR."
     )
-    recordings_copy_url: Annotated[str, AfterValidator(_place)] | None = Field(
+    recordings_copy_url: Annotated[
+        Annotated[str, AfterValidator(_place)] | None, AfterValidator(_apart), Field(validate_default=True)
+    ] = Field(
         default=None, description="Store of the second copies, on other media; unset: a directory below DATA_DIR."
     )
     recordings_worm: Literal["required"] | None = Field(

@@ -35,6 +35,7 @@ from recordings.tables import (
     recording_copies,
     recording_events,
     recording_holds,
+    recording_segments,
     recordings,
 )
 
@@ -74,7 +75,9 @@ def gather(
     rows = {table.name: _rows_of(connection, table, recording_id) for table in _TABLES}
     found: dict[str, bytes] = {
         "HOWTO.txt": HOWTO.encode(),
-        "metadata.json": _json(_metadata(connection, kept, wish, now=now)),
+        "metadata.json": _json(
+            {**_metadata(connection, kept, wish, now=now), "holds_ms": _spans(rows[recording_segments.name])}
+        ),
         "retention.json": _json(_retention(connection, kept, rows[recording_events.name], now=now)),
         "holds.json": _json([_shown(one, wish) for one in rows[recording_holds.name]]),
         "events.json": _json([_shown(one, wish) for one in rows[recording_events.name]]),
@@ -87,7 +90,7 @@ def gather(
         disposal = read_disposal(connection, own["disposal_id"])
         reason = _words(disposal.reason, wish)
         found["certificate.json"] = _json(
-            {**disposal.certificate, "reason": reason, "copies": [dict(one) for one in disposal.copies]}
+            {**disposal.certificate, "reason": reason, "copies": [_plain(one) for one in disposal.copies]}
         )
     checkpoint, ledger = ledger_of(connection, _ledger_keys(kept, rows), _instants(own, rows))
     found["ledger.json"] = _json(ledger)
@@ -96,12 +99,19 @@ def gather(
     return found
 
 
-_TABLES: tuple[Table, ...] = (recording_copies, recording_holds, recording_events, recording_accesses)
+_TABLES: tuple[Table, ...] = (
+    recording_copies,
+    recording_holds,
+    recording_events,
+    recording_accesses,
+    recording_segments,
+)
 _ORDERS = {
     "recording_copies": ("copy",),
     "recording_holds": ("placed_at", "hold_id"),
     "recording_events": ("recorded_at", "event_id"),
     "recording_accesses": ("accessed_at", "access_id"),
+    "recording_segments": ("start_ms",),
 }
 
 
@@ -122,6 +132,11 @@ def _metadata(connection: Connection, kept: Kept, wish: Wish, *, now: datetime) 
         "numbers": "whole" if wish.is_unmasked else "masked",
         "taken": {"at": _value(now), "by": wish.person, "role": wish.role, "purpose": wish.purpose},
     }
+
+
+def _spans(rows: Sequence[RowMapping]) -> list[list[int]]:
+    """Return when the customer was on hold, as the recorder declared it, in milliseconds of the recording."""
+    return [[one["start_ms"], one["end_ms"]] for one in rows]
 
 
 def _retention(connection: Connection, kept: Kept, events: Sequence[RowMapping], *, now: datetime) -> dict[str, object]:
@@ -178,6 +193,7 @@ def _cell(value: object) -> str:
 
 def _ledger_keys(kept: Kept, rows: Mapping[str, Sequence[RowMapping]]) -> list[str]:
     keys = [str(kept.recording_id), *(f"{kept.recording_id}/{one['copy']}" for one in rows[recording_copies.name])]
+    keys += [f"{kept.recording_id}/{one['start_ms']}" for one in rows[recording_segments.name]]
     named = {recording_events.name: "event_id", recording_holds.name: "hold_id", recording_accesses.name: "access_id"}
     return keys + [str(one[key]) for name, key in named.items() for one in rows[name]]
 
@@ -208,7 +224,7 @@ def _words(words: str, wish: Wish) -> str:
     return words if wish.is_unmasked else masked_words(words)
 
 
-def _plain(row: RowMapping) -> dict[str, object]:
+def _plain(row: Mapping[Any, Any]) -> dict[str, object]:
     return {name: _value(value) for name, value in row.items() if name not in _NOT_TOLD}
 
 

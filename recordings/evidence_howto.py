@@ -6,7 +6,8 @@ EVIDENCE ABOUT A TELEPHONE RECORDING
 
 What is in it
 audio/             the recording as it was received, byte for byte; if it is not there, copies.json says why
-metadata.json      what is recorded about it: call, policies, length, format, SHA-256; numbers may be masked
+metadata.json      what is recorded about it: call, policies, length, format, SHA-256; numbers may be masked; "holds_ms"
+                   is when the customer was on hold, in ms of the recording, as declared when it was received
 retention.json     how long it is kept and why, by which contracts and articles, and each change of it
 holds.json         who held it, why, and who released it
 events.json        everything that happened to it since it was received
@@ -34,7 +35,8 @@ How to check, with tools that do not come from us
 
 内容
 audio/             收到时的原始录音,逐字节未改;如不在包内,原因见 copies.json
-metadata.json      登记信息:通话、保单、时长、格式、SHA-256;号码可能已脱敏
+metadata.json      登记信息:通话、保单、时长、格式、SHA-256;号码可能已脱敏;
+                   "holds_ms" 为收到录音时申报的客户等待时段(毫秒)
 retention.json     保存期限及理由:所依据的合同与条款,以及每次变更
 holds.json         何人因何事冻结、何人解除
 events.json        自收到以来发生的一切

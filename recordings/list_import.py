@@ -1,6 +1,7 @@
 """Import of listed files: many at a time, each taken in or refused by itself, safe to repeat."""
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def run_list_import(wanted: ListImport, *, show: Show) -> Totals:
 
 def _rows(wanted: ListImport) -> Iterator[ListedFile]:
     for row in read_file_list(wanted.listed):
-        if wanted.only is None or row.fault is not None or (wanted.directory / row.file).resolve() == wanted.only:
+        if wanted.only is None or row.fault is not None or _place(wanted.directory, row.file) == wanted.only:
             yield row
 
 
@@ -117,7 +118,15 @@ def _take(wanted: ListImport, row: ListedFile) -> _Refusal | bool:
 
 def _below(directory: Path, file: str) -> Path:
     """Return where a listed file lies; a list does not reach out of its directory."""
-    path = directory if "\0" in file else (directory / file).resolve()
+    path = _place(directory, file)
     if path == directory or not path.is_relative_to(directory):
         raise FileRefusedError("outside", [Fault("file", "lies outside the directory that is imported")])
     return path
+
+
+def _place(directory: Path, file: str) -> Path:
+    """Return where a listed file would lie, links followed; the directory itself for what can be no name.
+
+    Not `Path.resolve`: of links in a circle it makes an error that would end the import.
+    """
+    return directory if "\0" in file else Path(os.path.realpath(directory / file))

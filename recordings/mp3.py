@@ -45,9 +45,10 @@ def walk_mp3(file: BinaryIO, size: int) -> Layout:
     if said is not None:
         _require_said(said, count, end - begin)
     most = count * first.samples
-    # Without the number of frames, the decoder guesses it from the bit rate of the first, and stops there.
+    # Without the number of frames, the decoder guesses it from the bit rate of the first, and stops there. It is never
+    # given the tag in front, which it would hold in memory as a whole: a tag may have 256 MB.
     is_counted = said is not None and said.is_understood and said.frames == count
-    instead = None if is_counted else Instead(announcing(read_at(file, begin, HEADER), count), sound)
+    instead = Instead(b"", begin) if is_counted else Instead(announcing(read_at(file, begin, HEADER), count), sound)
     least = max(1, most - _MOST_TRIMMED - _UNSURE_FRAMES * first.samples)
     return Layout(Container.MP3, Codec.MP3, first.channels, first.sample_rate, least, most, instead=instead)
 

@@ -16,6 +16,8 @@ _MOST_OF_PACKET = 5_760
 """120 ms."""
 _LENGTHS = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
 """Samples of a frame by the configuration of its packet: SILK, both, CELT (RFC 6716, table 2)."""
+_MOST_PACKET_BYTES = 1 << 20
+"""The decoder holds a packet in memory as a whole. 120 ms of sound have some 60 KiB at most, comments a little more."""
 _NO_GRANULE = -1
 _SPARE_PACKETS = 2
 
@@ -67,6 +69,7 @@ class _Packets:
 
     def __init__(self) -> None:
         self._begun: bytes | None = None
+        self._length = 0
 
     @property
     def is_open(self) -> bool:
@@ -80,7 +83,8 @@ class _Packets:
             if len(pieces) != 1 or page.is_continued != self.is_open:
                 break
             [(piece, is_end)] = pieces
-            # The second header may be as long as its writer likes, and nothing in it is looked at.
+            # The second header may be long, and nothing in it is looked at.
+            self._add_length(piece, is_end=is_end)
             found = (found + piece)[:_ENOUGH_OF_HEADER]
             self._begun = None if is_end else b""
             if is_end:
@@ -93,11 +97,19 @@ class _Packets:
             raise damaged("a packet of the Ogg stream begins or goes on where it should not")
         found = []
         for piece, is_end in page.pieces():
+            self._add_length(piece, is_end=is_end)
             begun = piece[:2] if self._begun is None else (self._begun + piece[:2])[:2]
             self._begun = None if is_end else begun
             if is_end:
                 found.append(_samples(begun))
         return found
+
+    def _add_length(self, piece: bytes, *, is_end: bool) -> None:
+        self._length += len(piece)
+        if self._length > _MOST_PACKET_BYTES:
+            raise damaged(f"a packet of the Ogg stream has more than {_MOST_PACKET_BYTES} bytes")
+        if is_end:
+            self._length = 0
 
 
 def _samples(begin: bytes) -> int:

@@ -50,6 +50,7 @@ from services.archive_intake import (
 )
 from services.archive_places import keeping_in, open_places
 from services.attesting import ATTEST, ATTEST_EVERY_SECONDS, Attesters, read_attesters
+from services.calendar_care import FOLLOW_CALENDAR, FOLLOW_CALENDAR_EVERY_SECONDS, follow_calendar_if_possible
 from services.inspection_clock import (
     END_CLAIMS,
     END_CLAIMS_EVERY_SECONDS,
@@ -116,6 +117,7 @@ SCHEDULE: Mapping[str, Mapping[str, object]] = {
     "sweep retention": _every(SWEEP_RETENTION, SWEEP_RETENTION_EVERY_SECONDS),
     "end claims": _every(END_CLAIMS, END_CLAIMS_EVERY_SECONDS),
     "follow sales": _every(FOLLOW_SALES, FOLLOW_SALES_EVERY_SECONDS),
+    "follow calendar": _every(FOLLOW_CALENDAR, FOLLOW_CALENDAR_EVERY_SECONDS),
     "care for results": _every(CARE_FOR_RESULTS, CARE_FOR_RESULTS_EVERY_SECONDS),
     "tell unheard": _every(TELL_UNHEARD, TELL_UNHEARD_EVERY_SECONDS),
     "spool": _every(LOOK_INTO_SPOOL, LOOK_EVERY_SECONDS),
@@ -237,7 +239,7 @@ def _add_archive_tasks(application: Celery, settings: Settings, worker: Callable
 
 
 def _add_clock_tasks(application: Celery, worker: Callable[[], Worker], keeping: Callable[[], Keeping]) -> None:
-    """Add what brings stores and rows to what the law demands of recordings."""
+    """Add what brings stores and rows to what the law demands of recordings and sales."""
 
     def bring_stores() -> None:
         with sealing_beside(worker().ledger):
@@ -246,8 +248,12 @@ def _add_clock_tasks(application: Celery, worker: Callable[[], Worker], keeping:
     def bring_along() -> None:
         sweep_retention_if_possible(worker().engine, worker().clock)
 
+    def follow() -> None:
+        follow_calendar_if_possible(worker().engine, worker().clock)
+
     application.task(bring_stores, name=APPLY_LOCKS, shared=False)
     application.task(bring_along, name=SWEEP_RETENTION, shared=False)
+    application.task(follow, name=FOLLOW_CALENDAR, shared=False)
 
 
 def _add_inspection_tasks(application: Celery, worker: Callable[[], Worker]) -> None:

@@ -226,7 +226,7 @@ def _write_calls(dialer: TestClient, checks: list[dict[str, Any]]) -> str:
 
 def _callback(number: int) -> dict[str, object]:
     slot = {"from": "2026-11-23T22:00:00+08:00", "to": "2026-11-23T23:00:00+08:00"}
-    return {"phone": _phone(number), **slot, "evidence": {"recording_id": "r-1", "offset_ms": 1000}}
+    return {"phone": _phone(number), **slot, "evidence": {"inbound_call_id": "call-1", "offset_ms": 1000}}
 
 
 def _release(officer: TestClient, second: TestClient, dialer: TestClient) -> None:

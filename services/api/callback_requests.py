@@ -12,6 +12,7 @@ from compliance.callbacks import Callback, CallbackSlotError, add_callback, read
 from compliance.shanghai import SHANGHAI
 from infra.ids import new_id
 from services.api.register_models import CallableNumber
+from services.cited_recordings import require_heard
 from services.dependencies import Now, Transaction, requires
 from services.fields import Body, Evidence, Identifier, Instant
 from services.idempotency import CreatingRoute
@@ -50,8 +51,7 @@ class CallbackAnswer(BaseModel):
 @router.post("", response_model=None, status_code=HTTPStatus.CREATED, responses={201: {"model": CallbackAnswer}})
 def ask(body: CallbackBody, connection: Transaction, now: Now, actor: Dialer) -> Response:
     """Record that a customer asked to be called; opens quiet hours for one call, never the do-not-call list."""
-    if not body.evidence.is_given():
-        raise input_error("evidence", "give recording_id, inbound_call_id or document: the customer's own request")
+    require_heard(connection, body.evidence)
     try:
         callback = add_callback(
             connection,

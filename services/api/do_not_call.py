@@ -27,6 +27,7 @@ from compliance.shanghai import SHANGHAI, in_shanghai
 from compliance.working_days import Calendar
 from infra.ids import new_id
 from services.api.register_models import CallableNumber
+from services.cited_recordings import fault_of_recording, require_heard
 from services.dependencies import Now, State, Transaction, requires
 from services.fields import Body, Evidence, Identifier, Instant, LongText, Pending, Reason
 from services.idempotency import CreatingRoute
@@ -78,7 +79,7 @@ class ReleaseBody(Body):
 
 
 class WarningAnswer(BaseModel):
-    code: Literal["raised_to_floor"]
+    code: Literal["raised_to_floor", "evidence_not_found"]
     article: str
     message: str
     message_zh: str
@@ -165,6 +166,15 @@ def _warnings(result: BlockResult) -> list[dict[str, str]]:
     ]
 
 
+def _not_found(fault: str) -> dict[str, str]:
+    return {
+        "code": "evidence_not_found",
+        "article": "25(2)",
+        "message": f"The person is blocked. evidence.recording_id: {fault}.",
+        "message_zh": "已列入谢绝来电名单。证据所指录音在本系统中不存在或已销毁,请补充其他证据。",
+    }
+
+
 @router.post(
     "",
     response_model=None,
@@ -186,7 +196,10 @@ def block(body: RefusalBody, connection: Transaction, now: Now, state: State, ac
     listed = with_phones(connection, [result.entry])[0]
     answer = _answer(listed, calendar=state.gate.calendar, actor=actor, sent=body.phone)
     status = HTTPStatus.CREATED if result.change is BlockChange.CREATED else HTTPStatus.OK
-    return json_response({**answer, "warnings": _warnings(result)}, status)
+    # An entry protects, whatever its evidence is worth: it is made, and what cannot be heard is told.
+    fault = fault_of_recording(connection, body.evidence)
+    warnings = _warnings(result) + ([] if fault is None else [_not_found(fault)])
+    return json_response({**answer, "warnings": warnings}, status)
 
 
 AskedPhone = Annotated[CallableNumber | None, Query(description="Entries that bind who has, or ever had, this number.")]
@@ -245,8 +258,7 @@ def _event(event: EntryEvent) -> dict[str, object]:
 )
 def release(entry_id: UUID, body: ReleaseBody, connection: Transaction, now: Now, actor: Officer) -> Response:
     """Ask for early release on the customer's own request; another officer must approve."""
-    if not body.evidence.is_given():
-        raise input_error("evidence", "give recording_id, inbound_call_id or document: the customer's own request")
+    require_heard(connection, body.evidence)
     evidence = body.evidence.model_dump(exclude_none=True)
     payload = release_payload(connection, entry_id, reason=body.reason, evidence=evidence, now=now)
     request_id = new_id()

@@ -58,7 +58,8 @@ def _stores(settings: Settings, url: str | None) -> Sequence[ProbedStore]:
     if url is None:
         return open_recording_stores(settings, clock=clock)
     try:
-        Settings(recordings_url=url)
+        # Of any place alone: that of recordings is also held against that of their second copies.
+        Settings(checkpoints_url=url)
         return [open_object_store(url, default=settings.data_dir, clock=clock)]
     except (ValidationError, S3PlaceError):
         fail("--url: write it as for RECORDINGS_URL: a directory, or s3://bucket/prefix", status=BAD_USAGE)

@@ -198,9 +198,14 @@ days = st.dates(min_value=date(2026, 9, 1), max_value=date(2026, 11, 23))
 days_since_closing = st.dates(min_value=date(2026, 11, 2), max_value=date(2026, 11, 23))
 changes = st.lists(
     st.one_of(
-        st.builds(Amendment, receipt_confirmed_on=days),
+        st.builds(Amendment, receipt_confirmed_on=days_since_closing),
         st.builds(Amendment, effective_on=days),
-        st.builds(Amendment, receipt_confirmed_on=days, effective_on=days, delivered_on=days_since_closing),
+        st.builds(
+            Amendment,
+            receipt_confirmed_on=days_since_closing,
+            effective_on=days,
+            delivered_on=days_since_closing,
+        ),
     ),
     min_size=1,
     max_size=5,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
@@ -235,12 +236,46 @@ def test_that_a_version_is_gone_is_on_disk_before_its_bytes_go(
 
 
 def test_bytes_that_the_disk_cannot_read_any_more_are_damage_and_not_a_store_that_is_away(
-    store: DirectoryStore, tmp_path: Path
+    store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version_id = store.put(KEY, content(tmp_path, b"voice"), is_held=True).version_id
     damaged = next((tmp_path / "store").rglob("*+*[0-9a-f]"))
-    damaged.unlink()
-    damaged.symlink_to("/proc/self/mem")  # whose first bytes fail with EIO, as a bad sector does
+    real = os.open
+    # The first bytes of this file fail with EIO, as a bad sector does.
+    monkeypatch.setattr(os, "open", lambda path, *given: real("/proc/self/mem" if path == damaged else path, *given))
 
     with pytest.raises(UntrueStoreError, match="EIO"):
+        b"".join(store.read(KEY, version_id))
+
+
+def become_link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def become_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def become_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("become", "told"),
+    [
+        pytest.param(become_link, "ELOOP", id="a link to good bytes"),
+        pytest.param(become_directory, "a directory", id="a directory"),
+        pytest.param(become_pipe, "a pipe", id="a pipe, which nobody writes to"),
+    ],
+)
+def test_what_stands_in_the_place_of_bytes_is_damage_and_keeps_nobody_waiting(
+    store: DirectoryStore, tmp_path: Path, become: Callable[[Path], None], told: str
+) -> None:
+    version_id = store.put(KEY, content(tmp_path, b"voice"), is_held=True).version_id
+    become(next((tmp_path / "store").rglob("*+*[0-9a-f]")))
+
+    with pytest.raises(UntrueStoreError, match=told):
         b"".join(store.read(KEY, version_id))

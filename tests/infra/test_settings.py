@@ -85,6 +85,38 @@ def test_a_bad_variable_is_refused_by_name_without_its_value(
 
 
 @pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param("{}/one", "{}/one", id="the same path"),
+        pytest.param("{}/one", "file://{}/two/../one/", id="another spelling"),
+        pytest.param("{}/one", "{}/link", id="a link"),
+        pytest.param("{}/data/recordings-copy", None, id="the default of the second"),
+        pytest.param(None, "{}/data/recordings", id="the default of the first"),
+        pytest.param("s3://bucket/of-us", "s3://bucket/of-us/?region=cn-north-1", id="a bucket"),
+    ],
+)
+def test_second_copies_in_the_place_of_the_first_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: str | None, second: str | None
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("RECORDINGS_URL", (first or "").format(tmp_path))
+    monkeypatch.setenv("RECORDINGS_COPY_URL", (second or "").format(tmp_path))
+
+    with pytest.raises(SettingsError, match=r"RECORDINGS_COPY_URL: .*wants a backup"):
+        read_settings()
+
+
+@pytest.mark.parametrize("second", ["s3://bucket/copies", "s3://bucket?endpoint=https://other.example", "there"])
+def test_second_copies_elsewhere_are_well(monkeypatch: pytest.MonkeyPatch, second: str) -> None:
+    monkeypatch.setenv("RECORDINGS_URL", "s3://bucket")
+    monkeypatch.setenv("RECORDINGS_COPY_URL", second)
+
+    assert read_settings().recordings_copy_url == second
+
+
+@pytest.mark.parametrize(
     ("name", "value", "missing"),
     [
         ("WITNESS_URL", "https://witness.example", "WITNESS_KEY"),

@@ -211,9 +211,10 @@ def test_an_unknown_recording_is_an_error(archive: TwoCopies) -> None:
 def test_recordings_that_no_store_can_say_anything_about_hold_up_no_other(archive: TwoCopies) -> None:
     stuck = [archive.add(data) for data in (b"a", b"b", b"c")]
     for recording_id in stuck:
-        path = archive.bytes_path(recording_id, "first")
-        path.unlink()
-        path.mkdir()
+        bytes_path = archive.bytes_path(recording_id, "first")
+        journal = bytes_path.with_name(f"{bytes_path.name.split('+')[0]}+versions.jsonl")
+        journal.unlink()
+        journal.mkdir()
     later = archive.add(b"voice")
 
     assert restore_waiting(archive.keeping, most_seconds=SECONDS) == 0

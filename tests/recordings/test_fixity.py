@@ -293,9 +293,10 @@ def test_copies_that_their_store_can_say_nothing_about_hold_up_no_other(archive:
     stuck = [archive.add(data) for data in (b"a", b"b", b"c")]
     for recording_id in stuck:
         archive.due_at(recording_id, "first", archive.clock() - timedelta(days=1))
-        path = archive.bytes_path(recording_id, "first")
-        path.unlink()
-        path.mkdir()
+        bytes_path = archive.bytes_path(recording_id, "first")
+        journal = bytes_path.with_name(f"{bytes_path.name.split('+')[0]}+versions.jsonl")
+        journal.unlink()
+        journal.mkdir()
     archive.due_at(kept, "first", archive.clock())
 
     verify_due(archive.keeping, MUCH)
@@ -303,6 +304,18 @@ def test_copies_that_their_store_can_say_nothing_about_hold_up_no_other(archive:
     verify_due(archive.keeping, MUCH)
     assert archive.copy(kept, "first").verify_after == archive.clock() + PERIOD
     assert archive.incidents() == []
+
+
+def test_a_copy_that_is_a_link_to_the_other_one_is_no_copy_and_is_made_again(archive: TwoCopies, kept: UUID) -> None:
+    first, second = archive.bytes_path(kept, "first"), archive.bytes_path(kept, "second")
+    second.unlink()
+    second.symlink_to(first)
+
+    found = verify_recording(archive.keeping, kept)
+
+    assert [one.finding for one in found.copies] == [Finding.GOOD, Finding.CHANGED]
+    assert (found.is_repaired, len(archive.incidents())) == (True, 1)
+    assert (second.is_symlink(), second.read_bytes()) == (False, b"voice")
 
 
 def test_damage_seen_before_a_repair_says_nothing_about_what_is_there_after_it(archive: TwoCopies, kept: UUID) -> None:

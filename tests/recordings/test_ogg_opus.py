@@ -42,6 +42,16 @@ TAGS_ON_TWO_PAGES = ogg(
     ]
 )
 
+FULL = [bytes(255)] * 255
+GOING_ON = [page(number, FULL, granule=-1, flags=CONTINUED) for number in range(3, 20)]
+"""A little more than a megabyte."""
+LONG_COMMENTS = [
+    page(1, [b"OpusTags".ljust(255, b"\0"), *FULL[1:]], granule=-1),
+    page(2, FULL, granule=-1, flags=CONTINUED),
+    *GOING_ON,
+    page(20, [b""], granule=0, flags=CONTINUED),
+]
+
 WHOLE = {
     "as written": (GOOD, 8000, FRAMES),
     "of one channel": (encoded("ogg-opus", tone(1)), 8000, 8000),
@@ -131,6 +141,21 @@ BROKEN = {
     "with a packet and no place in time": (
         opus_of(page(2, [QUIET_20_MS], granule=-1), page(3, [QUIET_20_MS], granule=960, flags=LAST)),
         Reason.HEADER_LIES,
+    ),
+    "with comments of a megabyte, which the decoder would hold in memory": (
+        ogg(
+            [
+                page(0, [HEAD], granule=0, flags=2),
+                page(1, FULL, granule=-1),
+                page(2, FULL, granule=-1, flags=CONTINUED),
+                *GOING_ON,
+            ]
+        ),
+        Reason.DAMAGED,
+    ),
+    "with a packet of a megabyte": (
+        opus_of(page(2, [GOES_ON_20_MS], granule=-1), *GOING_ON, page(20, [b""], granule=960, flags=LAST | CONTINUED)),
+        Reason.DAMAGED,
     ),
     "with nothing but what is cut off in front": (
         opus_of(page(2, [QUIET_20_MS], granule=312, flags=LAST)),

@@ -101,9 +101,7 @@ def test_what_is_no_json_and_a_misspelt_field_are_told_in_words(dialer: TestClie
     misspelt = dialer.post("/v1/call-checks", json={"callee": "13800138000", "agent": "x"})
 
     assert broken.json()["errors"][0]["loc"] == "body"
-    assert misspelt.json()["errors"] == [
-        {"loc": "agent", "msg": "is no field here; correct its name or leave it out"}
-    ]
+    assert misspelt.json()["errors"] == [{"loc": "agent", "msg": "is no field here; correct its name or leave it out"}]
 
 
 def test_a_405_lists_every_method_of_the_resource(shared: SharedApp) -> None:

@@ -25,7 +25,10 @@ from compliance.shanghai import shanghai_day
 from compliance.tables import audit_events, call_records
 from infra.clock import utc_now
 from infra.ids import new_id
+from recordings.declared_holds import keep_holds
+from recordings.disposals import disposal_payload, dispose
 from recordings.holds import place_hold
+from recordings.retention import refresh
 from recordings.tables import disposals, recording_accesses
 from tests.conftest import SettableClock
 from tests.recordings.archive_rows import add_sale
@@ -124,6 +127,24 @@ def test_it_tells_how_long_it_is_kept_who_held_it_and_who_listened(client_for: C
     assert [(one["reason"], one["case"]) for one in holds] == [("complaint", "C-1")]
     assert [(one["user"], one["role"], one["purpose"]) for one in listeners] == [("officer", "officer", "regulator")]
     assert events[-1]["kind"] == "evidence_taken"
+
+
+def test_it_tells_when_the_customer_was_on_hold_and_that_the_ledger_has_it(
+    client_for: ClientFor, archive: TwoCopies, recording_id: UUID
+) -> None:
+    with archive.engine.begin() as connection:
+        keep_holds(connection, {recording_id: [(5_000, 9_000), (100, 500)]}, now=archive.clock())
+
+    with opened(ask(client_for("officer"), recording_id)) as found:
+        metadata, ledger = read(found, "metadata.json"), read(found, "ledger.json")
+
+    assert metadata["holds_ms"] == [[100, 500], [5_000, 9_000]]
+    assert "recording_segments.insert" in {one["kind"] for one in ledger["entries"]}
+
+
+def test_a_recording_without_a_hold_says_so(client_for: ClientFor, recording_id: UUID) -> None:
+    with opened(ask(client_for("officer"), recording_id)) as found:
+        assert read(found, "metadata.json")["holds_ms"] == []
 
 
 def test_numbers_are_masked_unless_an_officer_asks_and_that_is_noted(client_for: ClientFor, recording_id: UUID) -> None:
@@ -246,6 +267,25 @@ def test_what_was_disposed_of_has_its_certificate_and_no_audio(
 
     assert not [name for name in names if name.startswith("audio/")]
     assert certificate["reason"] == "time is over"
+
+
+def test_the_certificate_tells_what_became_of_each_copy(
+    client_for: ClientFor, archive: TwoCopies, recording_id: UUID
+) -> None:
+    now, expired = archive.clock(), archive.add(b"RIFF old")
+    with archive.engine.begin() as connection:
+        refresh(connection, [expired], policy=floor_policy(on=shanghai_day(now)), now=now)
+        payload = disposal_payload(connection, [expired], reason="time is over", person="officer", now=now)
+        dispose(connection, payload, person="officer2", now=now)
+
+    with opened(ask(client_for("officer"), expired)) as found:
+        certificate = read(found, "certificate.json")
+
+    assert [one["sha256"] for one in certificate["recordings"]] == [hashlib.sha256(b"RIFF old").hexdigest()]
+    assert [(one["recording_id"], one["copy"], one["removed_at"]) for one in certificate["copies"]] == [
+        (str(expired), "first", None),
+        (str(expired), "second", None),
+    ]
 
 
 def test_an_unknown_recording_is_404(client_for: ClientFor, archive: TwoCopies) -> None:

@@ -180,6 +180,11 @@ ABSURD = {
     "future consent": ({"consented_at": "2026-11-23T12:06:00+08:00"}, "consented_at", "lies in the future"),
     "before the law": ({"consented_at": "2012-12-31T23:59:59+08:00"}, "consented_at", "lies before the Measures"),
     "future receipt": ({"receipt_confirmed_on": "2026-11-24"}, "receipt_confirmed_on", "lies after today, 2026-11-23"),
+    "receipt before the sale": (
+        {"receipt_confirmed_on": "2026-11-01"},
+        "receipt_confirmed_on",
+        "lies before the sale was closed, 2026-11-02",
+    ),
     "birth after the consent": ({"applicant_birth_date": "2026-11-03"}, "applicant_birth_date", "after the consent"),
     "no offset": ({"consented_at": "2026-11-02T10:00:00"}, "consented_at", "with an offset"),
     "white space in the number": ({"policy_no": "P 1"}, "policy_no", "without white space"),
@@ -209,6 +214,7 @@ def test_what_cannot_be_is_refused_and_says_why(
 REFUSED_CHANGES = {
     "future delivery": ({"delivered_on": "2026-11-24"}, "delivered_on"),
     "future receipt": ({"receipt_confirmed_on": "2026-11-24"}, "receipt_confirmed_on"),
+    "receipt before the sale": ({"receipt_confirmed_on": "2026-11-01"}, "receipt_confirmed_on"),
     "future notice": (
         {"delivery_notice": {"notified_on": "2026-11-24", "reason": "flood"}},
         "delivery_notice.notified_on",

@@ -20,6 +20,7 @@ from services.archive_care import JUDGE_CALLS, NOTE_FIXITY, RESTORE_COPIES, VERI
 from services.archive_clock import APPLY_LOCKS, SWEEP_RETENTION
 from services.archive_intake import LINK_RECORDINGS, LOOK_INTO_SPOOL
 from services.attesting import ATTEST, NOBODY
+from services.calendar_care import FOLLOW_CALENDAR
 from services.inspection_clock import END_CLAIMS, FOLLOW_SALES
 from services.ledger_nightly import VERIFY
 from services.quota_tasks import RAISE_SHORTFALLS, REPLACE_FAILING, SWEEP_RISKS
@@ -74,7 +75,7 @@ def test_the_sweep_is_scheduled_and_runs_jobs_without_message(engine: Engine, da
     inspections = {END_CLAIMS, FOLLOW_SALES, CARE_FOR_RESULTS, TELL_UNHEARD}
     samples = {PUBLISH_COMMITMENTS, DRAW_DAYS}
     quotas = {SWEEP_RISKS, REPLACE_FAILING, RAISE_SHORTFALLS}
-    clocks = {SWEEP, APPLY_LOCKS, SWEEP_RETENTION}
+    clocks = {SWEEP, APPLY_LOCKS, SWEEP_RETENTION, FOLLOW_CALENDAR}
     assert scheduled == {*clocks, *ledger, *archive, *intake, *inspections, *samples, *quotas}
     assert state_of(engine, job_id) == "failed"
 

@@ -99,6 +99,21 @@ def test_the_refused_are_named_and_the_others_stored(directory: Path, database: 
     }
 
 
+def test_names_that_no_file_can_have_are_refused_and_end_nothing(
+    directory: Path, database: str, engine: Engine
+) -> None:
+    (directory / "loop").symlink_to("loop")
+    names = ["loop", "loop/a.wav", "a\0.wav", "x" * 300, "a.wav/a.wav"]
+    metadata = listed(directory, *(row(name, "call-1") for name in names), row("a.wav", "call-2"))
+
+    done = run(directory, metadata, database, "--json")
+    alone = run(directory / "a.wav", metadata, database, "--json")
+
+    assert (done.exit_code, answer(done)) == (1, {"rows": 6, "stored": 1, "known": 0, "refused": 5}), done.output
+    assert (alone.exit_code, answer(alone)) == (0, {"rows": 1, "stored": 0, "known": 1, "refused": 0}), alone.output
+    assert calls(engine) == ["call-2"]
+
+
 def test_a_repeat_stores_nothing_twice(directory: Path, database: str, engine: Engine) -> None:
     metadata = listed(directory, row("a.wav", "call-1"), row("a.wav", "call-1"))
     run(directory, metadata, database)

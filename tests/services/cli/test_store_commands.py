@@ -81,8 +81,7 @@ def test_a_start_that_demands_worm_is_refused_on_directories(process: str, monke
 def test_a_start_that_demands_worm_names_what_a_store_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     with s3_simulator() as simulator:
         simulator.fails(Fault.ANY_DATE, "lock")
-        for name in ("RECORDINGS_URL", "RECORDINGS_COPY_URL"):
-            monkeypatch.setenv(name, simulator.place())
+        monkeypatch.setenv("RECORDINGS_URL", simulator.place())
         monkeypatch.setenv("RECORDINGS_WORM", "required")
         done = RUNNER.invoke(commands, ["serve"])
 
