@@ -38,7 +38,7 @@ _RIGHT_EARLIER = text(f"""
      ORDER BY s.policy_no LIMIT :most""").bindparams(*_days)  # noqa: S608 - constants only
 
 
-def follow_calendar(connection: Connection, calendar: Calendar, *, now: datetime) -> int:
+def follow_calendar(connection: Connection, *, calendar: Calendar, now: datetime) -> int:
     """Move rights later and duties earlier where `calendar` says so; return how many sales were moved.
 
     Each is an event `amended` of its sale, which names how far the calendar is known. At most `MOST_AT_ONCE` are moved.

@@ -88,6 +88,6 @@ def _sentence(result: dict[str, object], target: Path) -> str:
         f"{result['rows']} rows: {result['created']} created, {result['extended']} extended, "
         f"{result['unchanged']} unchanged, {result['rejected']} rejected; {result['raised']} raised to the floor"
     )
-    listed = f" -> {target}" if result["rejected"] else ""
+    listed = f" -> {target}: whom these rows name is not blocked yet" if result["rejected"] else ""
     nothing = "; nothing was stored" if result.get("stored") is False else ""
     return f"{counts}{nothing}{listed}"

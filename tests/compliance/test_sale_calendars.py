@@ -57,7 +57,7 @@ def test_a_right_moves_later_and_a_duty_earlier(
 ) -> None:
     register(connection, before)
 
-    follow_calendar(connection, after, now=NOON)
+    follow_calendar(connection, calendar=after, now=NOON)
 
     assert days_of(read_sale(connection, "P-1")) == days
 
@@ -65,7 +65,7 @@ def test_a_right_moves_later_and_a_duty_earlier(
 def test_what_moved_is_told_and_moves_once(connection: Connection) -> None:
     register(connection, KNOWN)
 
-    moved = [follow_calendar(connection, rests(18), now=NOON) for _ in range(2)]
+    moved = [follow_calendar(connection, calendar=rests(18), now=NOON) for _ in range(2)]
 
     _registered, amended = read_sale_events(connection, ["P-1"])["P-1"]
     assert moved == [1, 0]
@@ -79,9 +79,9 @@ def test_what_moved_is_told_and_moves_once(connection: Connection) -> None:
 def test_a_right_that_has_not_begun_is_left_alone(connection: Connection) -> None:
     register(connection, KNOWN, effective_on=None)
 
-    assert follow_calendar(connection, rests(18), now=NOON) == 0
+    assert follow_calendar(connection, calendar=rests(18), now=NOON) == 0
     assert read_sale(connection, "P-1").right_through is None
 
 
 def test_without_sales_there_is_nothing_to_follow(connection: Connection) -> None:
-    assert follow_calendar(connection, KNOWN, now=NOON) == 0
+    assert follow_calendar(connection, calendar=KNOWN, now=NOON) == 0
