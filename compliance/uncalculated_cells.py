@@ -6,10 +6,11 @@ leave its row out of a do-not-call list without a word; so these cells get the t
 
 import re
 import zipfile
-from collections.abc import Iterator
-from html import unescape
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from posixpath import join, normpath
+from xml.etree.ElementTree import ParseError, fromstring
+from xml.parsers import expat
 
 from compliance.list_rows import UnreadableListError
 
@@ -18,52 +19,49 @@ Cells = dict[int, dict[int, str]]
 
 MOST_CELLS = 1_000_000
 _CHUNK_BYTES = 1 << 20
-_LONGEST_ROW = 64 << 20
 _WORKBOOK = "xl/workbook.xml"
 _RELATIONS = "xl/_rels/workbook.xml.rels"
-
-_SHEET = re.compile(rb"""<(?:\w+:)?sheet\s[^<>]*?:id\s*=\s*["']([^"']*)["']""")
-_RELATION = re.compile(rb"<(?:\w+:)?Relationship\s[^<>]*>")
-_ID = re.compile(rb"""\sId\s*=\s*["']([^"']*)["']""")
-_TARGET = re.compile(rb"""\sTarget\s*=\s*["']([^"']*)["']""")
 _SUSPECT = re.compile(rb"""<(?:\w+:)?f[\s/>]|\st\s*=\s*["']e["']""")
-_BEFORE_ROW = re.compile(rb"(?=<(?:\w+:)?row[\s/>])")
-_ROW_NUMBER = re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\sr\s*=\s*["']\s*([0-9]{1,9})["']""")
-_ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
-_CELL = re.compile(rb"<(?:\w+:)?c(\s[^<>]*?)?(?:/>|>(.*?)</(?:\w+:)?c\s*>)", re.DOTALL)
-_COLUMN = re.compile(rb"""\sr\s*=\s*["']\s*([A-Za-z]{1,3})[0-9]""")
-_KIND = re.compile(rb"""\st\s*=\s*["'](\w+)["']""")
-_FORMULA = re.compile(rb"<(?:\w+:)?f\b[^<>]*?(?:/>|>([^<]*)<)")
-_VALUE = re.compile(rb"<(?:\w+:)?v\b[^<>]*?(?:/>|>([^<]*)<)")
+_REFERENCE = re.compile(r"([A-Za-z]{1,3})[0-9]+")
+_LONGEST_NUMBER = 9
+_LONGEST_TEXT = 1_000
+"""Of a formula or an error so much is kept; it is shown to whoever puts the list right."""
 
 
 def cells_taken_for_empty(path: Path, sheet: int) -> Cells:
     """Return these cells of the sheet that stands at `sheet`, from 0, in a workbook that was checked before.
 
     Raises:
-        UnreadableListError: there are more than `MOST_CELLS`, or a row is too long to be one.
+        UnreadableListError: there are more than `MOST_CELLS`, or the sheet is no sound XML.
     """
     with zipfile.ZipFile(path) as archive:
-        member = _member(archive, sheet)
-        if member is None or not any(_SUSPECT.search(chunk) for chunk in _overlapping(archive, member)):
-            return {}
-        return _found(_rows(archive, member))
+        try:
+            member = _member(archive, sheet)
+            if member is None or not any(_SUSPECT.search(chunk) for chunk in _overlapping(archive, member)):
+                return {}
+            with archive.open(member) as file:
+                return _Sheet().read(iter(lambda: file.read(_CHUNK_BYTES), b""))
+        except (ParseError, expat.ExpatError) as error:
+            raise damaged_workbook() from error
+
+
+def damaged_workbook() -> UnreadableListError:
+    return UnreadableListError(
+        "the workbook is damaged; open it in a spreadsheet program and save it again as .xlsx or CSV",
+        "工作簿已损坏;请用表格软件打开后重新保存为 .xlsx 或 CSV",
+    )
 
 
 def _member(archive: zipfile.ZipFile, sheet: int) -> str | None:
     if _RELATIONS not in archive.namelist():
         return None
-    names = _SHEET.findall(archive.read(_WORKBOOK))
-    relations = _RELATION.findall(archive.read(_RELATIONS))
-    targets = {_first(_ID, one): _first(_TARGET, one).decode("utf-8", "replace") for one in relations}
-    target = targets.get(names[sheet]) if sheet < len(names) else None
+    sheets = list(fromstring(archive.read(_WORKBOOK)).iterfind("{*}sheets/{*}sheet"))  # noqa: S314 - expat bounds entities
+    relations = fromstring(archive.read(_RELATIONS)).iterfind("{*}Relationship")  # noqa: S314 - and fetches nothing
+    targets = {one.get("Id"): one.get("Target") for one in relations}
+    names = [value for one in sheets[sheet : sheet + 1] for key, value in one.items() if key.endswith("}id")]
+    target = targets.get(names[0]) if names else None
     member = None if target is None else normpath(join("xl", target)).lstrip("/")
     return member if member in archive.namelist() else None
-
-
-def _first(pattern: re.Pattern[bytes], text: bytes) -> bytes:
-    found = pattern.search(text)
-    return b"" if found is None else found[1] or b""
 
 
 def _overlapping(archive: zipfile.ZipFile, member: str) -> Iterator[bytes]:
@@ -75,66 +73,82 @@ def _overlapping(archive: zipfile.ZipFile, member: str) -> Iterator[bytes]:
             end = chunk[-64:]
 
 
-def _rows(archive: zipfile.ZipFile, member: str) -> Iterator[bytes]:
-    begun = b""
-    with archive.open(member) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            *whole, begun = _BEFORE_ROW.split(begun + chunk)
-            yield from whole
-            if len(begun) > _LONGEST_ROW:
-                raise UnreadableListError(
-                    "a row of the workbook is too long to be one of a list; save the list as CSV",
-                    "工作簿中有一行过长,不是名单中的行;请另存为 CSV",
-                )
-    yield begun
+class _Sheet:
+    """Takes what the parser finds in a sheet, one element after the other; nothing of it is kept but these cells."""
 
+    def __init__(self) -> None:
+        self._found: Cells = {}
+        self._count = 0
+        self._row = 0
+        self._column = -1
+        self._kind = ""
+        self._parts: dict[str, str] = {}
+        """Of the cell at hand: the texts of its formula and of its value, if it has them."""
+        self._part: str | None = None
 
-def _found(rows: Iterator[bytes]) -> Cells:
-    found: Cells = {}
-    number = count = 0
-    for row in rows:
-        if _ROW.match(row) is None:
-            continue
-        number = int(_first(_ROW_NUMBER, row) or number + 1)
-        if _SUSPECT.search(row) is None:
-            continue
-        cells = _cells_of(row)
-        count += len(cells)
-        if count > MOST_CELLS:
+    def read(self, chunks: Iterator[bytes]) -> Cells:
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.StartElementHandler = self._begin
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._take
+        for chunk in chunks:
+            parser.Parse(chunk, False)  # noqa: FBT003 - is_final
+        parser.Parse(b"", True)  # noqa: FBT003 - is_final
+        return self._found
+
+    def _begin(self, name: str, attributes: Mapping[str, str]) -> None:
+        match name.rpartition(" ")[2]:
+            case "row":
+                number = attributes.get("r", "").strip()
+                is_number = number.isascii() and number.isdecimal() and len(number) <= _LONGEST_NUMBER
+                self._row = int(number) if is_number else self._row + 1
+                self._column = -1
+            case "c":
+                place = _REFERENCE.fullmatch(attributes.get("r", "").strip())
+                self._column = self._column + 1 if place is None else _column(place[1])
+                self._kind = attributes.get("t", "")
+                self._parts.clear()
+            case "f" | "v" as part:
+                self._part = part
+                self._parts.setdefault(part, "")
+
+    def _take(self, text: str) -> None:
+        if self._part is not None:
+            self._parts[self._part] = (self._parts[self._part] + text)[:_LONGEST_TEXT]
+
+    def _end(self, name: str) -> None:
+        match name.rpartition(" ")[2]:
+            case "f" | "v":
+                self._part = None
+            case "c":
+                text = _text(self._kind, self._parts)
+                if text is not None:
+                    self._note(text)
+                self._parts.clear()
+
+    def _note(self, text: str) -> None:
+        self._count += 1
+        if self._count > MOST_CELLS:
             raise UnreadableListError(
                 f"the workbook has errors, or formulas that were never calculated, in more than {MOST_CELLS} cells; "
                 f"open it in a spreadsheet program, put their values in their place and save it",
                 f"工作簿中有超过{MOST_CELLS}个单元格为错误值或未计算的公式;请用表格软件打开,粘贴为数值后保存",
             )
-        if cells:
-            found[number] = cells
-    return found
+        self._found.setdefault(self._row, {})[self._column] = text
 
 
-def _cells_of(row: bytes) -> dict[int, str]:
-    found: dict[int, str] = {}
-    column = -1
-    for attributes, content in _CELL.findall(row):
-        letters = _first(_COLUMN, attributes)
-        column = _column(letters) if letters else column + 1
-        text = _text(_first(_KIND, attributes), content)
-        if text is not None:
-            found[column] = text
-    return found
-
-
-def _column(letters: bytes) -> int:
+def _column(letters: str) -> int:
     number = 0
     for letter in letters.upper():
-        number = number * 26 + letter - ord("A") + 1
+        number = number * 26 + ord(letter) - ord("A") + 1
     return number - 1
 
 
-def _text(kind: bytes, content: bytes) -> str | None:
+def _text(kind: str, parts: Mapping[str, str]) -> str | None:
     """Return the text of an error, or of a formula without a value; None for any other cell."""
-    value, formula = _VALUE.search(content), _FORMULA.search(content)
-    if kind == b"e":
-        return unescape((value[1] or b"").decode("utf-8", "replace")) if value and value[1] else "#N/A"
-    if formula is None or (value is not None and (value[1] or kind == b"str")):
+    formula, value = parts.get("f"), parts.get("v")
+    if kind == "e":
+        return value or "#N/A"
+    if formula is None or (value is not None and (value or kind == "str")):
         return None
-    return "=" + unescape((formula[1] or b"").decode("utf-8", "replace"))
+    return f"={formula}"

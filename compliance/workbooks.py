@@ -17,7 +17,7 @@ from pathlib import Path
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from compliance.list_rows import Row, UnreadableListError, number_column_of
-from compliance.uncalculated_cells import Cells, cells_taken_for_empty
+from compliance.uncalculated_cells import Cells, cells_taken_for_empty, damaged_workbook
 
 CellValue = int | float | str | bool | time | date | datetime | timedelta
 
@@ -129,7 +129,7 @@ def check_workbook(path: Path, limits: WorkbookLimits) -> None:
             _check_shared_text(archive, cells, limits)
     # zipfile answers damage and unknown compression with whatever its parts happen to raise.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise _damaged() from error
+        raise damaged_workbook() from error
 
 
 def cell_text(value: CellValue) -> str:
@@ -321,7 +321,7 @@ def _first_visible_sheet(path: Path) -> tuple[int, CalamineSheet]:
                 if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible:
                     return index, workbook.get_sheet_by_index(index)
     except (CalamineError, OSError, ValueError) as error:
-        raise _damaged() from error
+        raise damaged_workbook() from error
     raise UnreadableListError(
         "the workbook has no visible worksheet; unhide the sheet with the list",
         "工作簿没有可见的工作表;请取消隐藏名单所在的工作表",
@@ -333,11 +333,4 @@ def _too_many_cells(rows: int, columns: int, limits: WorkbookLimits) -> Unreadab
         f"a sheet of the workbook reaches to row {rows} and column {columns}, more than {limits.cells} cells; "
         f"delete the empty rows and columns beyond the list, or save it as CSV",
         f"工作表延伸至第{rows}行第{columns}列,超过{limits.cells}个单元格;请删除名单以外的空行空列,或另存为 CSV",
-    )
-
-
-def _damaged() -> UnreadableListError:
-    return UnreadableListError(
-        "the workbook is damaged; open it in a spreadsheet program and save it again as .xlsx or CSV",
-        "工作簿已损坏;请用表格软件打开后重新保存为 .xlsx 或 CSV",
     )

@@ -73,6 +73,19 @@ def test_errors_and_formulas_without_a_value_are_found_where_they_stand(
     assert cells_taken_for_empty(with_sheet(tmp_path, cells), 0) == found
 
 
+def test_a_sheet_that_is_no_sound_xml_is_damaged_however_long_it_goes_on(tmp_path: Path) -> None:
+    endless = with_sheet(tmp_path, '<row r="2">' + '<c r="A2" t="e"><v>' * 200_000)
+
+    with pytest.raises(UnreadableListError, match="damaged"):
+        cells_taken_for_empty(endless, 0)
+
+
+def test_of_a_formula_without_end_the_beginning_is_shown(tmp_path: Path) -> None:
+    path = with_sheet(tmp_path, f'<row r="2"><c r="A2"><f>{"&amp;" * 200_000}</f></c></row>')
+
+    assert cells_taken_for_empty(path, 0) == {2: {0: "=" + "&" * 1_000}}
+
+
 def test_of_several_sheets_only_the_one_that_is_read_counts(tmp_path: Path) -> None:
     workbook = Workbook()
     workbook.active.append(("=1+1",))
