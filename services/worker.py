@@ -329,4 +329,6 @@ def _add_sampling_tasks(application: Celery, worker: Callable[[], Worker]) -> No
         """Ask for commitments now: beat waits an hour before it does so first, and midnight may come before."""
         application.send_task(PUBLISH_COMMITMENTS)
 
-    worker_ready.connect(publish_at_start, weak=False, dispatch_uid="telesales-commitments")
+    uid = "telesales-commitments"
+    worker_ready.disconnect(dispatch_uid=uid)  # an application that this process made before keeps no say
+    worker_ready.connect(publish_at_start, weak=False, dispatch_uid=uid)

@@ -65,11 +65,3 @@ def test_a_pattern_without_words_of_its_own_keeps_those_of_the_library() -> None
     error = {"type": "string_pattern_mismatch", "loc": ("body", "x"), "msg": "as it is", "ctx": {"pattern": "^a$"}}
 
     assert rejected_value(error) == {"loc": "x", "msg": "as it is"}
-
-
-def test_an_unknown_path_says_where_the_known_ones_stand(shared: SharedApp) -> None:
-    assert "/openapi.json" in shared.client("dialer").get("/v1/call-checks/").json()["detail"]
-
-
-def test_another_method_is_told_those_that_the_path_takes(shared: SharedApp) -> None:
-    assert "It takes GET, POST." in shared.client("dialer").put("/v1/do-not-call").json()["detail"]

@@ -190,7 +190,7 @@ ABSURD = {
     "white space in the number": ({"policy_no": "P 1"}, "policy_no", "without white space"),
     "a control character in the number": ({"policy_no": "P\u00071"}, "policy_no", "printable"),
     "too long a number": ({"policy_no": "P" * 65}, "policy_no", "at most 64"),
-    "unknown field": ({"phone": "13800138000"}, "phone", "Extra inputs"),
+    "unknown field": ({"phone": "13800138000"}, "phone", "is no field here"),
     "no months": ({"declared_term_months": 0}, "declared_term_months", "greater than or equal to 1"),
     "gift in words": ({"gift": "no"}, "gift", "valid boolean"),
     "insured as a number": ({"applicant_is_insured": 1}, "applicant_is_insured", "valid boolean"),
