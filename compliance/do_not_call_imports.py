@@ -31,7 +31,7 @@ from compliance.policy_store import policy_for_blocks, policy_in_force
 from infra.clock import Clock
 from infra.ids import new_id_text
 from infra.jobs import JobResult, RunningJob, note_progress, read_job
-from infra.priority import give_way, give_way_in_server
+from infra.priority import give_way_in_server, giving_way
 
 JOB_KIND = "do_not_call_import"
 REJECTED_FILE = "rejected.csv"
@@ -142,8 +142,7 @@ def run_import(wanted: ListImport) -> dict[str, object]:
         UnreadableListError: the file is no list of numbers.
         ImportContendedError: other writers were in the way too often.
     """
-    give_way()
-    with _settled_memory():
+    with giving_way(), _settled_memory():
         return _run(wanted)
 
 

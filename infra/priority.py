@@ -5,8 +5,9 @@ only a low priority, a call check that came while both worked for an import had 
 """
 
 import os
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from threading import local
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 from sqlalchemy import Connection
@@ -15,16 +16,45 @@ from infra.binary_copy import driver_connection
 
 LOW_PRIORITY = 10
 _GAVE_WAY = "gave_way"
+_given = local()
 
 
 def give_way() -> None:
     """Let everything else go before this thread, call checks above all; on Linux a priority is a thread's own."""
-    if os.getpriority(os.PRIO_PROCESS, 0) >= LOW_PRIORITY:
+    if _is_given():
         return
-    os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
+    _given.way = True
+    if os.getpriority(os.PRIO_PROCESS, 0) < LOW_PRIORITY:
+        os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
     if hasattr(os, "sched_setaffinity"):
         with suppress(OSError):
             os.sched_setaffinity(0, upper_half(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def giving_way() -> Iterator[None]:
+    """Give way for as long as some work takes, in a thread that then does other things.
+
+    The processors come back for sure; to raise a priority again takes a privilege on most systems.
+    """
+    if _is_given():
+        yield
+        return
+    priority = os.getpriority(os.PRIO_PROCESS, 0)
+    processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    give_way()
+    try:
+        yield
+    finally:
+        _given.way = False
+        with suppress(OSError):
+            if processors is not None:
+                os.sched_setaffinity(0, processors)
+            os.setpriority(os.PRIO_PROCESS, 0, priority)
+
+
+def _is_given() -> bool:
+    return getattr(_given, "way", False)
 
 
 def give_way_in_server(connection: Connection) -> None:

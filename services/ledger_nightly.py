@@ -17,7 +17,7 @@ from compliance.ledger_keys import LedgerKeyError
 from compliance.ledger_runs import Ledger
 from compliance.ledger_verifier import Report
 from infra.logs import logger
-from infra.priority import give_way
+from infra.priority import giving_way
 from services.ledger_checks import verify_database
 
 VERIFY = "telesales.verify_ledger"
@@ -29,9 +29,9 @@ log = logger(__name__)
 
 def verify_if_possible(ledger: Ledger) -> None:
     """Verify everything. What stands in the way is logged: the next night comes."""
-    give_way()
     try:
-        verify_and_record(ledger)
+        with giving_way():
+            verify_and_record(ledger)
     except (LedgerKeyError, SQLAlchemyError) as error:
         log.exception("ledger_not_verified", error=type(error).__name__)
 

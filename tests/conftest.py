@@ -1,10 +1,8 @@
 """Fixtures on a real PostgreSQL with the real migrations: one server for the run, databases handed on."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,18 +30,6 @@ NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 
 _ROOM_BYTES = 8 << 30
 """Free memory below which the databases lie on disk; a worker's take up to one gigabyte."""
-
-
-@pytest.fixture(autouse=True)
-def processors_given_back() -> Iterator[None]:
-    """Take back what long work under test has given up: its thread is this one, and goes on to the next test."""
-    priority = os.getpriority(os.PRIO_PROCESS, 0)
-    processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    yield
-    if processors is not None:
-        os.sched_setaffinity(0, processors)
-    with suppress(PermissionError):  # only root may raise it again
-        os.setpriority(os.PRIO_PROCESS, 0, priority)
 
 
 @pytest.fixture(scope="session")

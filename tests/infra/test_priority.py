@@ -7,7 +7,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine, text
 
-from infra.priority import LOW_PRIORITY, give_way, give_way_in_server, upper_half
+from infra.priority import LOW_PRIORITY, give_way, give_way_in_server, giving_way, upper_half
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="priorities are POSIX's")
 
@@ -48,6 +48,21 @@ def test_a_thread_that_gives_way_leaves_processors_to_the_others() -> None:
 
         assert other.submit(os.sched_getaffinity, 0).result() == upper_half(before)
     assert os.sched_getaffinity(0) == before
+
+
+@needs_affinity
+def test_a_thread_that_gave_way_for_some_work_has_its_processors_again_and_can_give_way_anew() -> None:
+    before = os.sched_getaffinity(0)
+    with giving_way():
+        with giving_way():
+            inside = os.sched_getaffinity(0)
+        after_the_inner = os.sched_getaffinity(0)
+    between = os.sched_getaffinity(0)
+    with giving_way():
+        again = os.sched_getaffinity(0)
+
+    assert [inside, after_the_inner, again] == [upper_half(before)] * 3
+    assert [between, os.sched_getaffinity(0)] == [before] * 2
 
 
 @needs_affinity
