@@ -4,8 +4,8 @@ A person is found by any number and by the customer id: by the entry's own, and 
 customers, in which every number that a customer ever had stays. Days are days in Asia/Shanghai.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -135,26 +135,43 @@ def entry_of(row: RowMapping) -> Entry:
     return Entry(**{**row, "source": BlockSource(row["source"])})
 
 
-def read_persons(connection: Connection, keys: Sequence[PersonKey]) -> list[Person]:
-    """Return who each key names: the customer named, those who have or ever had the number, all their numbers."""
+@dataclass(slots=True)
+class Holdings:
+    """Who holds, or ever held, which numbers, as far as some keys lead; `link` adds what turns out meanwhile."""
+
+    holders: dict[int, set[str]] = field(default_factory=dict)
+    held: dict[str, set[int]] = field(default_factory=dict)
+
+    def link(self, phone: int, customer_id: str) -> None:
+        """Note that a customer holds, or held, a number."""
+        self.holders.setdefault(phone, set()).add(customer_id)
+        self.held.setdefault(customer_id, set()).add(phone)
+
+    def person(self, key: PersonKey) -> Person:
+        """Return who a key names: the customer named, those who have or ever had the number, all their numbers."""
+        customers = set(self.holders.get(key.phone_digits or 0, ()))
+        if key.customer_id is not None:
+            customers.add(key.customer_id)
+        phones = {phone for customer_id in customers for phone in self.held.get(customer_id, ())}
+        if key.phone_digits is not None:
+            phones.add(key.phone_digits)
+        return Person(tuple(sorted(phones)), frozenset(customers))
+
+
+def read_holdings(connection: Connection, keys: Sequence[PersonKey]) -> Holdings:
+    """Return who holds what, as far as it matters for the persons whom these keys name."""
     phones = sorted({key.phone_digits for key in keys if key.phone_digits is not None})
     customers = sorted({key.customer_id for key in keys if key.customer_id is not None})
-    holders: dict[int, set[str]] = {}
-    held: dict[str, set[int]] = {}
+    found = Holdings()
     for customer_id, phone in connection.execute(_HOLDINGS, {"phones": phones, "customers": customers}):
-        holders.setdefault(phone, set()).add(customer_id)
-        held.setdefault(customer_id, set()).add(phone)
-    return [_person(key, holders, held) for key in keys]
+        found.link(phone, customer_id)
+    return found
 
 
-def _person(key: PersonKey, holders: Mapping[int, set[str]], held: Mapping[str, set[int]]) -> Person:
-    customers = set(holders.get(key.phone_digits or 0, ()))
-    if key.customer_id is not None:
-        customers.add(key.customer_id)
-    phones = {phone for customer_id in customers for phone in held.get(customer_id, ())}
-    if key.phone_digits is not None:
-        phones.add(key.phone_digits)
-    return Person(tuple(sorted(phones)), frozenset(customers))
+def read_persons(connection: Connection, keys: Sequence[PersonKey]) -> list[Person]:
+    """Return who each key names, see `Holdings.person`."""
+    holdings = read_holdings(connection, keys)
+    return [holdings.person(key) for key in keys]
 
 
 class EntryIds(NamedTuple):

@@ -1,7 +1,7 @@
 """Writes the do-not-call list: who refused is blocked at once, and no path makes a block shorter (art. 25(2)).
 
 One entry per person. What leads to the same person by any number or customer id extends the same entry; where
-people turn out to be one, all their entries grow to the same end.
+people turn out to be one, each further refusal extends all their entries, and all of them bind.
 
 Writers of one person wait for one another on the rows themselves: entries are locked in the order of their
 ids, new numbers are claimed in ascending order. Who loses a claim undoes its own part (a savepoint) and looks
@@ -22,11 +22,12 @@ from compliance.block_entries import (
     BlockSource,
     Entry,
     EntryIds,
+    Holdings,
     Person,
     PersonKey,
     lock_entries,
     read_entry_ids,
-    read_persons,
+    read_holdings,
 )
 from compliance.do_not_call import PERMANENT, blocked_through
 from compliance.phone_numbers import masked
@@ -108,6 +109,7 @@ class _Demand:
 class _Round:
     """One attempt to write a set of refusals: the entries as they will be, and what is new in them."""
 
+    holdings: Holdings
     ids: EntryIds
     entries: dict[UUID, Entry]
     stored: dict[UUID, Entry]
@@ -182,12 +184,13 @@ def _demand(refusal: Refusal, *, block_months: int, now: datetime) -> _Demand:
 
 
 def _plan(connection: Connection, demands: Sequence[_Demand], *, person: str, now: datetime) -> _Round:
-    persons = read_persons(connection, [demand.key for demand in demands])
-    ids = read_entry_ids(connection, persons)
+    holdings = read_holdings(connection, [demand.key for demand in demands])
+    ids = read_entry_ids(connection, [holdings.person(demand.key) for demand in demands])
     locked = lock_entries(connection, {*ids.by_phone.values(), *ids.by_customer.values()})
-    turn = _Round(ids=ids, entries=dict(locked), stored=locked)
-    for demand, who in zip(demands, persons, strict=True):
-        _apply(turn, demand, who, by=person, now=now)
+    turn = _Round(holdings=holdings, ids=ids, entries=dict(locked), stored=locked)
+    for demand in demands:
+        # Anew for each: a refusal before it may have told that two customers share a number.
+        _apply(turn, demand, holdings.person(demand.key), by=person, now=now)
     return turn
 
 
@@ -259,11 +262,13 @@ def _name_person(turn: _Round, entry_id: UUID, demand: _Demand, who: Person) -> 
     entry = turn.entries[entry_id]
     if entry.customer_id is None:
         turn.entries[entry_id] = replace(entry, customer_id=customer_id)
-    else:
-        # The entry has another customer's name already. That this one has the number, too, is what the
-        # refusal says; kept in the register of numbers ever held, it leads from this customer to the entry.
-        turn.links.update((phone, customer_id) for phone in who.phones)
-    turn.ids.by_customer[customer_id] = entry_id
+        turn.ids.by_customer[customer_id] = entry_id
+        return
+    # The entry has another customer's name already. That this one has the number, too, is what the
+    # refusal says; kept in the register of numbers ever held, it leads from this customer to the entry.
+    turn.links.update((phone, customer_id) for phone in who.phones)
+    for phone in who.phones:
+        turn.holdings.link(phone, customer_id)
 
 
 def _refusal_event(entry: Entry, demand: _Demand, *, by: str, now: datetime) -> dict[str, object]:

@@ -16,7 +16,7 @@ from compliance.block_entries import (
     read_entry,
     read_persons,
 )
-from compliance.block_list import Refusal, block_person
+from compliance.block_list import Refusal, block_person, block_persons
 from compliance.register_tables import customer_phones
 from infra.ids import new_id
 
@@ -102,3 +102,15 @@ def test_what_does_not_exist_is_not_found(connection: Connection) -> None:
     with pytest.raises(UnknownEntryError):
         read_entry(connection, new_id())
     assert lock_entries(connection, []) == {}
+
+
+def test_a_number_is_bound_by_what_its_customer_said_of_another_in_the_same_request(connection: Connection) -> None:
+    said = [
+        Refusal(phone_e164=f"+{phone}", customer_id=customer_id, source=BlockSource.CALL, refused_at=NOW)
+        for phone, customer_id in [(P, None), (Q, "C"), (Q, "D"), (P, "D")]
+    ]
+
+    results = block_persons(connection, said, block_months=6, person="dialer", now=NOW)
+
+    assert set(found(connection, Q, None)) == {one.entry.entry_id for one in results}
+    assert len(found(connection, Q, None)) == 2
