@@ -1,8 +1,9 @@
 """Ways to put a directory of recordings somewhere, each in a process of its own, with as many threads as workers.
 
 `python -m tests.benchmarks.recording_programs s3 FILE` serves an object store with Object Lock in memory and writes its
-URL to FILE; `put URL DIR TAG` puts by boto3 and does nothing else; `copy DIR TARGET` copies with fsync of file and
-directory; `upload URL TOKEN DIR TAG` sends to the API. TAG names the calls, so that the same bytes are new recordings.
+URL to FILE; `put URL DIR TAG` puts by boto3 and does nothing else; `least URL DIR TAG` decodes as well, and asks what
+was stored, of all that an archive must do the least; `copy DIR TARGET` copies with fsync of file and directory;
+`upload URL TOKEN DIR TAG` sends to the API. TAG names the calls, so that the same bytes are new recordings.
 All but the first print a line of JSON; their seconds begin when everything is loaded.
 """
 
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, local
 from time import perf_counter
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -25,7 +27,7 @@ import numpy as np
 import soundfile
 from botocore.config import Config
 
-from infra.s3_place import read_s3_place
+from infra.s3_place import S3Place, read_s3_place
 from tests.conftest import NOON
 from tests.s3_simulator import s3_simulator
 
@@ -65,26 +67,45 @@ def serve_s3(told: str) -> None:
 
 def put(url: str, source: str, tag: str) -> dict[str, object]:
     place = read_s3_place(url)
-    client = boto3.client(
+    client = _client(place)
+    return _timed(lambda path: _put_one(client, place, path, tag), source)
+
+
+def least(url: str, source: str, tag: str) -> dict[str, object]:
+    place = read_s3_place(url)
+    client = _client(place)
+
+    def one(path: Path) -> None:
+        samples, _ = soundfile.read(str(path), dtype="int16")
+        stored = _put_one(client, place, path, tag)
+        where = {"Bucket": place.bucket, "Key": place.key(f"{tag}/{path.name}"), "VersionId": stored["VersionId"]}
+        shown = client.head_object(**where, ChecksumMode="ENABLED")
+        if not len(samples) or shown["ObjectLockLegalHoldStatus"] != "ON":
+            msg = f"{path.name} has {len(samples)} samples, and is stored as {shown}"
+            raise RuntimeError(msg)
+
+    return _timed(one, source)
+
+
+def _client(place: S3Place) -> Any:
+    return boto3.client(
         "s3",
         endpoint_url=place.endpoint,
         region_name=place.region,
         config=Config(max_pool_connections=WORKERS, request_checksum_calculation="when_required"),
     )
 
-    def put_one(path: Path) -> None:
-        content = path.read_bytes()
-        checksum = b64encode(hashlib.sha256(content).digest()).decode()
-        client.put_object(
-            Bucket=place.bucket,
-            Key=place.key(f"{tag}/{path.name}"),
-            Body=content,
-            ChecksumAlgorithm="SHA256",
-            ChecksumSHA256=checksum,
-            ObjectLockLegalHoldStatus="ON",
-        )
 
-    return _timed(put_one, source)
+def _put_one(client: Any, place: S3Place, path: Path, tag: str) -> Any:
+    content = path.read_bytes()
+    return client.put_object(
+        Bucket=place.bucket,
+        Key=place.key(f"{tag}/{path.name}"),
+        Body=content,
+        ChecksumAlgorithm="SHA256",
+        ChecksumSHA256=b64encode(hashlib.sha256(content).digest()).decode(),
+        ObjectLockLegalHoldStatus="ON",
+    )
 
 
 def copy(source: str, target: str) -> dict[str, object]:
@@ -141,7 +162,7 @@ def main() -> None:
     if name == "s3":
         serve_s3(*arguments)
         return
-    programs: dict[str, Callable[..., dict[str, object]]] = {"put": put, "copy": copy, "upload": upload}
+    programs: dict[str, Callable[..., dict[str, object]]] = {"put": put, "least": least, "copy": copy, "upload": upload}
     print(json.dumps(programs[name](*arguments)))
 
 
