@@ -11,7 +11,8 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import cast
+from traceback import format_exc
+from typing import Any, cast
 
 from infra import embedded_postgres
 from infra.clock import utc_now
@@ -93,12 +94,16 @@ def _say(started: float, message: str) -> None:
     sys.stderr.flush()
 
 
-def measure(wanted: Wanted, *, say: Callable[[str], None]) -> tuple[list[Figure], dict[str, object]]:
-    """Run the benchmarks; return their figures and all that belongs into results.json."""
+def measure(wanted: Wanted, *, say: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
+    """Run the benchmarks; return their figures and all that belongs into results.json.
+
+    One that breaks off is named under `broken_off`, and the others are run all the same.
+    """
     before = os.getloadavg()
     measured_on = f"{utc_now():%Y-%m-%d}"
     figures: list[Figure] = []
     details: dict[str, object] = {}
+    broken_off: list[str] = []
     with (
         _data_directory(wanted.data) as data,
         tempfile.TemporaryDirectory(prefix="work-", dir=data) as work,
@@ -108,16 +113,22 @@ def measure(wanted: Wanted, *, say: Callable[[str], None]) -> tuple[list[Figure]
         for name in wanted.names:
             say(name)
             run = cast("Callable[[Ground], Finding]", import_module(BENCHMARKS[name]).run)
-            found = run(ground)
+            try:
+                found = run(ground)
+            except Exception:  # noqa: BLE001 - half an hour of other figures is not lost for it
+                say(format_exc())
+                broken_off.append(name)
+                continue
             figures.extend(found.figures)
             details[name] = {"load_average": os.getloadavg(), "found": found.details}
         machine = describe(server)
-    results: dict[str, object] = {
+    results: dict[str, Any] = {
         "measured_on": measured_on,
         "machine": machine,
         "load_average": {"before": before, "after": os.getloadavg()},
         "entries": wanted.entries,
         "figures": as_json(figures),
+        "broken_off": broken_off,
         "details": details,
     }
     return figures, results
@@ -129,6 +140,8 @@ def main() -> None:
     figures, results = measure(wanted, say=partial(_say, perf_counter()))
     show(figures)
     path = write_results(wanted.output, results)
+    if results["broken_off"]:
+        sys.exit(f"{path}: broke off, see above: {', '.join(results['broken_off'])}")
     if wanted.write_docs:
         write_document(results)
     missed = [figure.name for figure in figures if figure.reached is False]

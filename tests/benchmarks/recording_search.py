@@ -93,7 +93,7 @@ def _ask(engine: Engine, wanted: RecordingFilter) -> float:
     with engine.connect() as connection:
         found = list_recordings(connection, wanted, before=None, limit=_PAGE)
         ids: list[UUID] = [one.recording_id for one in found]
-        retention_answers(connection, ids, now=NOON)
+        retention_answers(connection, ids, actor=None, now=NOON)
     if not found and wanted.agent_id is None:
         msg = f"nothing was found of {wanted}"
         raise RuntimeError(msg)
