@@ -21,13 +21,14 @@ from compliance.callee_facts import KnownPeople, NumberedCall
 from compliance.decision import Decision, Verdict
 from compliance.policy import ContactLimit, Policy
 from compliance.shanghai import SHANGHAI
+from infra.advisory_locks import PartLock
 
 _NUMBER_LOCKS = 256
 """Numbers share this many locks: a batch of 10,000 must fit into the server's lock table."""
 
-_LOCK_NUMBERS = text(
-    "SELECT pg_advisory_xact_lock(7346202, bucket::integer) FROM unnest(:buckets) AS bucket"
-).bindparams(bindparam("buckets", type_=ARRAY(BIGINT)))
+_LOCK_NUMBERS = text("SELECT pg_advisory_xact_lock(:lock, bucket::integer) FROM unnest(:buckets) AS bucket").bindparams(
+    bindparam("buckets", type_=ARRAY(BIGINT))
+)
 
 _ATTEMPTS = text("""
     SELECT phone_digits, checked_at AS at FROM call_checks
@@ -159,7 +160,7 @@ def _read_callbacks(connection: Connection, ids: Collection[UUID], *, lock: bool
 def _lock_numbers(connection: Connection, phones: Collection[int]) -> None:
     """Hold the locks of these numbers until the transaction ends, in an order that cannot deadlock."""
     buckets = {phone % _NUMBER_LOCKS for phone in phones}
-    connection.execute(_LOCK_NUMBERS, {"buckets": sorted(buckets)})
+    connection.execute(_LOCK_NUMBERS, {"lock": PartLock.CALLEES, "buckets": sorted(buckets)})
 
 
 def uuid_or_none(value: str | None) -> UUID | None:

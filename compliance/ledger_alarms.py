@@ -3,16 +3,14 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from compliance.incidents import NewIncident, open_incidents
 from compliance.tables import incidents
+from infra.advisory_locks import AdvisoryLock, hold
 
 ARTICLE = "35"
 PERSON = "ledger"
-
-ONE_AT_A_TIME = 7_346_211
-_LOCK = text(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})")
 
 
 def open_once(
@@ -29,7 +27,7 @@ def open_once(
     Only incidents in a state of `told` count: with those that are closed, nothing that was explained is told again.
     """
     # In a statement of its own: what another process opens meanwhile must be seen by the next.
-    connection.execute(_LOCK)
+    hold(connection, AdvisoryLock.LEDGER_ALARMS)
     found = incidents.c.details[same].as_string()
     is_like = found.is_(None) if details[same] is None else found == str(details[same])
     is_told = (incidents.c.kind == kind) & incidents.c.state.in_(told)

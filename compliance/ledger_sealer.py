@@ -20,6 +20,7 @@ from compliance.ledger_tables import ledger_checkpoints
 from compliance.ledger_tree import append_leaves
 from compliance.merkle import leaf_hash
 from compliance.signed_notes import Checkpoint
+from infra.advisory_locks import AdvisoryLock
 from infra.logs import logger
 
 MOST_ENTRIES = 20_000
@@ -30,7 +31,6 @@ CHECKS_PER_RANGE = 1000
 CHECKS_TABLE = "call_checks"
 RANGE_KIND = f"{CHECKS_TABLE}.range"
 
-_ONE_SEALER = 7_346_203
 _ROWS_AT_ONCE = 1000
 _LAST_CHECK = UUID(int=(1 << 128) - 1)
 
@@ -143,7 +143,7 @@ def seal(connection: Connection, *, signer: Signer, now: datetime, position: Pos
         BrokenEntryError: an entry that waits was changed.
         MissingHashError: the stored tree is not whole.
     """
-    locked, *_ = connection.execute(_BEGIN, {"lock": _ONE_SEALER}).one()
+    locked, *_ = connection.execute(_BEGIN, {"lock": AdvisoryLock.SEALING}).one()
     if not locked:
         return None
     last = latest_checkpoint(connection)

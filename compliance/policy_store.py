@@ -10,15 +10,13 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select, text
+from sqlalchemy import Connection, Row, insert, select
 
 from compliance.block_raises import Term, order_raise
 from compliance.policy import Policy, floor_policy, floor_policy_text, parse_policy
 from compliance.register_tables import policies
 from compliance.shanghai import shanghai_day
-
-_SHARE_TERM = text("SELECT pg_advisory_xact_lock_shared(7346205)")
-_HOLD_TERM_ALONE = text("SELECT pg_advisory_xact_lock(7346205)")
+from infra.advisory_locks import AdvisoryLock, hold, share
 
 
 class StoredPolicy(NamedTuple):
@@ -65,7 +63,7 @@ def policy_for_blocks(connection: Connection, *, now: datetime) -> Policy:
     No other policy comes into force before that transaction ends, so that a raise finds what it wrote. Ask before
     the rows of entries are locked, if possible; keep the transaction short from here on.
     """
-    connection.execute(_SHARE_TERM)  # its own statement: the next must see a policy that was waited for
+    share(connection, AdvisoryLock.POLICY)  # its own statement: the next must see a policy that was waited for
     return policy_in_force(connection, now=now)
 
 
@@ -110,7 +108,7 @@ def store_policy(  # noqa: PLR0913 - one argument per column
     If blocks last longer under it than under the policy in force before, existing ones are to be raised: returns
     the job that does so, queued in the caller's transaction, else None.
     """
-    connection.execute(_HOLD_TERM_ALONE)
+    hold(connection, AdvisoryLock.POLICY)
     before = policy_in_force(connection, now=now)
     connection.execute(
         insert(policies).values(
@@ -143,7 +141,7 @@ def adopt_start_policy(connection: Connection, text: str | None, *, policy_id: U
     on = shanghai_day(now)
     wanted = parse_policy(floor_policy_text(on=on) if text is None else text, on=on)
     source = "floor" if text is None else "file"
-    connection.execute(_HOLD_TERM_ALONE)  # of two processes that start at once, the second finds it stored
+    hold(connection, AdvisoryLock.POLICY)  # of two processes that start at once, the second finds it stored
     last = _newest(connection, "floor", "file")
     if last is None or (last.source, last.digest) != (source, wanted.digest):
         approved = _newest(connection)

@@ -24,12 +24,13 @@ from kombu.transport.sqlalchemy.models import metadata
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
+from infra.advisory_locks import AdvisoryLock, hold
+
 QUEUE = "telesales"
 BROKER_TABLES = frozenset({"kombu_message", "kombu_queue"})
 """Tables that kombu owns: no migration makes or compares them."""
 
 _SCHEME = "telesales"
-_ONE_CREATOR_AT_A_TIME = 7_346_202
 _CREATE_QUEUE = text(
     "INSERT INTO kombu_queue (id, name) VALUES (nextval('queue_id_sequence'), :name) ON CONFLICT DO NOTHING"
 )
@@ -109,7 +110,7 @@ def create_broker_tables(connection: Connection) -> None:
     kombu does both at first use with check-then-create, which fails in one of two processes that start at the
     same time. Call this after the migrations and before the first worker, beat or server starts.
     """
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_CREATOR_AT_A_TIME})
+    hold(connection, AdvisoryLock.BROKER_TABLES)
     # kombu declares its tables when a channel is configured, which needs no connection.
     channel = Channel.__new__(Channel)
     channel._configure_entity_tablenames({})  # type: ignore[no-untyped-call]  # noqa: SLF001 - no public way

@@ -1,6 +1,5 @@
 """The database: its engines and URLs, the one MetaData, and the keys of locks that have a name."""
 
-import hashlib
 from datetime import timedelta
 from typing import TypedDict, Unpack
 
@@ -33,14 +32,6 @@ def psycopg_url(url: str) -> URL:
 def libpq_url(url: str) -> str:
     """Return `url` as psql and libpq take it, password included."""
     return psycopg_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def lock_key(name: bytes) -> int:
-    """Return the key of the advisory lock of this name.
-
-    Two names share one by chance alone, and wait for each other then.
-    """
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), signed=True)
 
 
 class PoolOptions(TypedDict, total=False):

@@ -12,12 +12,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from infra.advisory_locks import AdvisoryLock
 from infra.application_role import grant_application, make_application_role
 from infra.celery_app import BROKER_TABLES, create_broker_tables
 from infra.database import metadata
-
-_ONE_MIGRATOR_AT_A_TIME = 7_346_201
-"""Key of the advisory lock under which migrations run: two processes may start at once."""
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -45,7 +43,7 @@ def current_revision(connection: Connection) -> str | None:
 def migrate(engine: Engine) -> tuple[str | None, str]:
     """Run all outstanding migrations and make the queue's tables; return the revisions before and after."""
     with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_MIGRATOR_AT_A_TIME})
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": AdvisoryLock.MIGRATIONS})
         connection.commit()
         try:
             before = current_revision(connection)
@@ -58,7 +56,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
         finally:
             connection.rollback()
             connection.execute(text("RESET lock_timeout; RESET statement_timeout"))
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ONE_MIGRATOR_AT_A_TIME})
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": AdvisoryLock.MIGRATIONS})
             connection.commit()
         return before, head_revision()
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, text, update
+from sqlalchemy import Connection, insert, update
 
 from compliance.sale_rows import StoredSale, read_sale
+from infra.advisory_locks import PartLock, hold_part
 from qa_sampling.draw import Ticket, newly_drawn, ticket
 from qa_sampling.draw_rows import StoredDraw, StoredTicket, draws_over, read_frame_bytes, read_tickets
 from qa_sampling.frame import policy_numbers
@@ -19,12 +20,11 @@ from qa_sampling.strata import stratum_of
 from qa_sampling.tables import draw_tickets
 
 _MICROSECOND = timedelta(microseconds=1)
-_HOLD_DRAW = text("SELECT pg_advisory_xact_lock(7346242, hashtext(:draw_id))")
 
 
 def hold_draw(connection: Connection, draw_id: UUID) -> None:
     """Let nobody else add tickets to a draw until the transaction ends: who is drawn next depends on all before."""
-    connection.execute(_HOLD_DRAW, {"draw_id": str(draw_id)})
+    hold_part(connection, PartLock.LATE_SALES, str(draw_id))
 
 
 def join_late(connection: Connection, policy_no: str, *, now: datetime) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert, text
 
+from infra.advisory_locks import PartLock, hold_part
 from infra.ids import new_id
 from qa_sampling.inspection_rows import read_inspection
 from qa_sampling.listening import ListeningRefusedError, Span, check_pace, check_spans, length, union
@@ -23,7 +24,6 @@ from qa_sampling.sale_recordings import (
 from qa_sampling.sittings import Sitting, extend_sitting, open_sitting
 from qa_sampling.tables import listening_reports
 
-_ONE_AFTER_THE_OTHER = text("SELECT pg_advisory_xact_lock(7346301, hashtext(:inspector))")
 _ADDED_SINCE = text("""
     SELECT coalesce(sum(added_ms), 0) FROM listening_reports
      WHERE inspector = :inspector AND reported_at >= :since""")
@@ -48,7 +48,7 @@ def report(
         ListeningRefusedError: it cannot have been heard; nothing of the report counts.
     """
     # Before the rows of inspections: nobody who holds one of these waits for a report.
-    connection.execute(_ONE_AFTER_THE_OTHER, {"inspector": inspector})
+    hold_part(connection, PartLock.LISTENING_REPORTS, inspector)
     sitting = open_sitting(connection, inspection_id, inspector, now=now)
     recording = _recording(connection, inspection_id, recording_id)
     check_spans(spans, recording.duration_ms)

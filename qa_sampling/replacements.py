@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from compliance.shanghai import SHANGHAI, midnight, shanghai_day
+from infra.advisory_locks import AdvisoryLock, hold_if_free
 from qa_sampling.draw import Ticket, smallest_tickets
 from qa_sampling.draw_rows import read_draw, read_frame_bytes
 from qa_sampling.frame import policy_numbers
@@ -63,8 +64,6 @@ class _Cohort(NamedTuple):
     waiting: list[Ticket]
     ends: Mapping[str, datetime]
 
-
-_ONE_SWEEP = text("SELECT pg_try_advisory_xact_lock(7346243)")
 
 _IN_WINDOW = """
     c.centre_id = d.centre_id AND c.closed_on BETWEEN d.from_on AND d.to_on AND c.sales_mode = d.sales_mode
@@ -122,7 +121,7 @@ def replace_failing(connection: Connection, *, now: datetime) -> int:
 
     Each has one that stands for it. Nothing is done while another transaction replaces.
     """
-    if not connection.execute(_ONE_SWEEP).scalar_one():
+    if not hold_if_free(connection, AdvisoryLock.REPLACEMENTS):
         return 0
     total = 0
     for _ in range(_MOST_TURNS):

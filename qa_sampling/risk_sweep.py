@@ -11,13 +11,13 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from compliance.shanghai import shanghai_day
+from infra.advisory_locks import AdvisoryLock, hold_if_free
 from qa_sampling.inspection_tasks import Risk, open_risky
 from qa_sampling.risk import ELDERLY_YEARS, NEW_AGENT_DAYS, NEW_AGENT_SALES, RISKS, RiskCode, SaleSigns, risks_of
 
 SWEPT_DAYS = 31
 """How many closing days back the sweep looks for sales whose facts came, or were corrected, after they were entered."""
 
-_ONE_SWEEP = text("SELECT pg_try_advisory_xact_lock(7346245)")
 
 # A callback request is used up by a check at an hour that would else be quiet, so that `used_by` alone says it. A late
 # sale is one that the draws of its day had not in their frame; whatever drew it since, it is no longer only late.
@@ -101,7 +101,7 @@ def sweep_risks(connection: Connection, *, now: datetime) -> int:
     Calls asked for by customers are looked for among all. Return how many reasons were added; nothing is done while
     another transaction sweeps.
     """
-    if not connection.execute(_ONE_SWEEP).scalar_one():
+    if not hold_if_free(connection, AdvisoryLock.RISK_SALES):
         return 0
     today = shanghai_day(now)
     values = {

@@ -22,6 +22,7 @@ from compliance.policy import Policy
 from compliance.policy_store import policy_in_force
 from compliance.sale_terms import InspectionClass
 from compliance.shanghai import shanghai_day
+from infra.advisory_locks import PartLock, hold_part, share_part
 from infra.ids import new_id
 from infra.logs import logger
 from qa_sampling.draw import ALGORITHM, SEED_BYTES, Chance, Ticket, sample_size, smallest_tickets
@@ -96,8 +97,6 @@ class Basis(NamedTuple):
     committed_before: bool
 
 
-_SHARE = text("SELECT pg_advisory_xact_lock_shared(7346241, :place)")
-_HOLD_ALONE = text("SELECT pg_advisory_xact_lock(7346241, :place)")
 _FREEZE = """
     SELECT sales_mode, centre_id, inspection_class, count(*) AS size,
            convert_to(string_agg(policy_no || E'\\t' || to_char(closed_on, 'YYYY-MM-DD') || E'\\t' || inspection_class
@@ -126,7 +125,7 @@ def share_day(connection: Connection, day: date) -> None:
     Whoever registers a sale of that day asks for it first: the sale is then in the frame, or the draw can be seen.
     """
     for place in (day.toordinal(), _ANY_PERIOD):
-        connection.execute(_SHARE, {"place": place})
+        share_part(connection, PartLock.DRAW_FRAMES, place)
 
 
 def draw_sample(connection: Connection, order: DrawOrder, *, vault: SeedVault, now: datetime) -> Drawn:
@@ -141,7 +140,7 @@ def draw_sample(connection: Connection, order: DrawOrder, *, vault: SeedVault, n
     """
     _check_period(order, now=now)
     # Its own statement: what comes after it sees all that was committed before the lock was had.
-    connection.execute(_HOLD_ALONE, {"place": order.from_on.toordinal() if order.is_one_day else _ANY_PERIOD})
+    hold_part(connection, PartLock.DRAW_FRAMES, order.from_on.toordinal() if order.is_one_day else _ANY_PERIOD)
     known = find_draw(connection, order.stratum, order.from_on, order.to_on)
     if known is not None:
         return Drawn(known, is_new=False)

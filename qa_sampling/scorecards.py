@@ -6,16 +6,16 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Connection, Row, Select, func, insert, literal, or_, select, text
+from sqlalchemy import BigInteger, Connection, Row, Select, func, insert, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from compliance.shanghai import shanghai_day
+from infra.advisory_locks import AdvisoryLock, hold
 from qa_sampling import first_scorecard
 from qa_sampling.scorecard import Item, Scorecard, check_scorecard
 from qa_sampling.tables import inspection_sittings, scorecards
 
 # Versions are numbered without a gap, so that of two officers one waits.
-_ONE_VERSION_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7346233)")
 
 
 SHIPPED = "shipped"
@@ -73,7 +73,7 @@ def add_scorecard(connection: Connection, new: NewScorecard, *, person: str, now
     if new.effective_from < today:
         msg = f"{new.effective_from} lies before today, {today}; a scorecard counts from today on or from a later day"
         raise ScorecardDateError(msg)
-    connection.execute(_ONE_VERSION_AT_A_TIME)
+    hold(connection, AdvisoryLock.SCORECARDS)
     adopt_first_scorecard(connection, now=now)
     version = 1 + connection.execute(select(func.max(_columns.version))).scalar_one()
     connection.execute(insert(scorecards).values(_row(new, version, person=person, now=now)))

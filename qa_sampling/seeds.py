@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, select, update
 
 from compliance.shanghai import midnight, shanghai_day
+from infra.advisory_locks import AdvisoryLock, hold
 from qa_sampling.draw import SEED_BYTES
 from qa_sampling.seed_vault import SealedSeedError, SeedKeyError, SeedVault
 from qa_sampling.tables import draw_seeds, seed_commitments
@@ -43,7 +44,6 @@ class Commitment(NamedTuple):
         return self.published_at < midnight(self.day)
 
 
-_ONE_PUBLISHER = text("SELECT pg_advisory_xact_lock(7346240)")
 _columns = seed_commitments.c
 
 
@@ -60,7 +60,7 @@ def publish_commitments(connection: Connection, vault: SeedVault, *, now: dateti
     """
     today = shanghai_day(now)
     wanted = [today + timedelta(days=ahead) for ahead in range(1, DAYS_AHEAD + 1)]
-    connection.execute(_ONE_PUBLISHER)
+    hold(connection, AdvisoryLock.SEEDS)
     known = set(connection.execute(select(_columns.day).where(_columns.day.in_(wanted))).scalars())
     fresh = [day for day in wanted if day not in known]
     for day in fresh:

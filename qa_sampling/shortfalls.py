@@ -20,6 +20,7 @@ from compliance.row_sets import add_rows
 from compliance.sale_terms import InspectionClass
 from compliance.shanghai import SHANGHAI, midnight, shanghai_day
 from compliance.working_days import Calendar
+from infra.advisory_locks import AdvisoryLock, hold_if_free
 from qa_sampling.forecast import Cohort, Expected, Forecast, Pace, forecast, working_days_through
 from qa_sampling.quota import Quota
 from qa_sampling.quotas import QuotaFilter, read_quotas
@@ -65,7 +66,6 @@ class _Alert(NamedTuple):
     kind: str
 
 
-_ONE_SWEEP = text("SELECT pg_try_advisory_xact_lock(7346244)")
 _PACE = text("""
     SELECT coalesce(d.inspector, h.inspector) AS inspector, coalesce(d.results, 0) AS results,
            coalesce(h.heard_ms, 0)::bigint AS heard_ms
@@ -142,7 +142,7 @@ def raise_shortfalls(connection: Connection, *, calendar: Calendar, now: datetim
 
     Return how many. Nothing is done while another transaction does so.
     """
-    if not connection.execute(_ONE_SWEEP).scalar_one():
+    if not hold_if_free(connection, AdvisoryLock.SHORTFALLS):
         return 0
     told = {_Alert(stratum_of(*row[:3]), row.closed_on, row.kind): row.missing for row in connection.execute(_ALERTED)}
     ahead = _ahead(connection, told, calendar=calendar, now=now)

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, text, tuple_
+from sqlalchemy import Connection, insert, select, tuple_
 
-from infra.database import lock_key
+from infra.advisory_locks import hold, lock_key
 from infra.ids import new_id
 from recordings.tables import recording_accesses
 
@@ -46,7 +46,6 @@ class Access(NamedTuple):
     accessed_at: datetime
 
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
 _columns = recording_accesses.c
 
 
@@ -55,7 +54,7 @@ def note_access(
 ) -> None:
     """Note that `listener` begins to listen, or goes on."""
     # Two pieces asked for at the same time are one listening: the second waits, and then sees the first.
-    connection.execute(_LOCK, {"lock": _lock(recording_id, listener)})
+    hold(connection, _lock(recording_id, listener))
     is_same = [
         _columns.recording_id == recording_id,
         _columns.accessed_at > now - LISTENING_LASTS,

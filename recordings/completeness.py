@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, TEXT
 from compliance.incidents import NewIncident, note_on_incident, open_incidents
 from compliance.row_sets import add_rows
 from compliance.shanghai import SHANGHAI, midnight, shanghai_day
+from infra.advisory_locks import AdvisoryLock, hold_if_free
 from recordings.tables import call_completeness
 
 ARTICLE = "35"
@@ -35,7 +36,6 @@ MAY_LACK = timedelta(seconds=2)
 _OUT_OF_ORDER = timedelta(days=1)
 _NOTED_FOR = timedelta(days=30)
 _AT_ONCE = 1000
-_ONE_JUDGE = 7_346_231
 
 
 class Completeness(StrEnum):
@@ -92,7 +92,6 @@ _DUE = text("""
       LEFT JOIN recordings r ON r.call_id = c.call_id
      GROUP BY c.call_id, c.agent_id, c.started_at, c.ended_at, c.answered_at, c.recorded_at
      ORDER BY c.recorded_at, c.call_id""")
-_ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(:lock)")
 
 
 def judge_due(connection: Connection, *, now: datetime) -> int:
@@ -100,7 +99,7 @@ def judge_due(connection: Connection, *, now: datetime) -> int:
 
     Nothing is judged while another transaction does so.
     """
-    if not connection.execute(_ONE_AT_A_TIME, {"lock": _ONE_JUDGE}).scalar_one():
+    if not hold_if_free(connection, AdvisoryLock.COMPLETENESS):
         return 0
     when = {"through": judged_through(now), "out_of_order": _OUT_OF_ORDER, "most": _AT_ONCE}
     calls = [_Call(*row) for row in connection.execute(_DUE, when)]
@@ -171,7 +170,7 @@ def note_later_recordings(connection: Connection, *, now: datetime) -> int:
 
     Nothing is noted while another transaction does so.
     """
-    if not connection.execute(_ONE_AT_A_TIME, {"lock": _ONE_JUDGE}).scalar_one():
+    if not hold_if_free(connection, AdvisoryLock.COMPLETENESS):
         return 0
     found = [_Later(*row) for row in connection.execute(_LATER, {"since": now - _NOTED_FOR})]
     for one in found:

@@ -13,11 +13,11 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Engine, insert, select, tuple_, update
 
 from compliance.sale_tables import sale_calls
+from infra.advisory_locks import held_if_free, lock_key
 from infra.clock import Clock
-from infra.database import lock_key
 from infra.ids import new_id
 from infra.object_store import ObjectStore
 from recordings.copy_bytes import Expected
@@ -177,10 +177,6 @@ def sales_of(connection: Connection, kept: Kept) -> list[str]:
     return sorted(found)
 
 
-_TAKE = text("SELECT pg_try_advisory_lock(:hand)")
-_GIVE = text("SELECT pg_advisory_unlock(:hand)")
-
-
 def hand_of(recording_id: UUID) -> int:
     """Return the key of the advisory lock that `hand_on` holds."""
     return lock_key(b"recording copies" + recording_id.bytes)
@@ -193,16 +189,12 @@ def hand_on(engine: Engine, recording_id: UUID) -> Iterator[None]:
     Raises:
         CopiesInHandError: another process does.
     """
-    hand = {"hand": hand_of(recording_id)}
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not connection.execute(_TAKE, hand).scalar_one():
+    with held_if_free(engine, hand_of(recording_id)) as is_ours:
+        if not is_ours:
             raise CopiesInHandError(
                 f"the copies of recording {recording_id} are being worked on; ask again in a moment"
             )
-        try:
-            yield
-        finally:
-            connection.execute(_GIVE, hand)
+        yield
 
 
 def next_verification(now: datetime, period: timedelta) -> datetime:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, text
 from compliance.audit import note
 from compliance.shanghai import midnight, shanghai_day
 from compliance.tables import audit_events
+from infra.advisory_locks import AdvisoryLock, hold
 from recordings.copy_rows import LACKING, PERSON
 from recordings.tables import fixity_days, recording_copies
 
@@ -43,13 +44,10 @@ def read_figures(connection: Connection, *, now: datetime) -> FixityFigures:
     )
 
 
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7346232)")
-
-
 def note_day(connection: Connection, *, now: datetime) -> bool:
     """Note in the ledger, once, what was verified on the day before that of `now`; say whether it was noted now."""
     day = shanghai_day(now) - timedelta(days=1)
-    connection.execute(_ONE_AT_A_TIME)
+    hold(connection, AdvisoryLock.FIXITY_FIGURES)
     if _is_noted(connection, day):
         return False
     counted = connection.execute(select(fixity_days).where(fixity_days.c.day == day)).mappings().one_or_none()

@@ -25,6 +25,7 @@ from compliance.policy import Policy, RetentionYears
 from compliance.row_sets import add_rows
 from compliance.shanghai import shanghai_day
 from compliance.working_days import package_calendar
+from infra.advisory_locks import PartLock, hold_part
 from infra.ids import new_id
 from recordings.retention_rules import EarlierEnd, LinkedSale, Retention, RetentionFacts, decide, term_of
 from recordings.retention_words import Sentence, why
@@ -91,9 +92,8 @@ _LINKS = text("""
 _LINKS_OF_SALE = text("""
     SELECT 'call ' || call_id AS link FROM sale_calls WHERE policy_no = :policy_no
      UNION SELECT 'policy ' || CAST(:policy_no AS text) ORDER BY 1""")
-_LOCK_LINK = text("SELECT pg_advisory_xact_lock(7346206, hashtext(:link))")
 _TRY_LINKS = text("""
-    SELECT l.link, pg_try_advisory_xact_lock(7346206, hashtext(l.link)) AS is_mine
+    SELECT l.link, pg_try_advisory_xact_lock(:lock, hashtext(l.link)) AS is_mine
       FROM unnest(:links) AS l (link)""").bindparams(bindparam("links", type_=ARRAY(TEXT)))
 
 _OF_SALE = text("""
@@ -127,12 +127,13 @@ def link_names(*, call_id: str | None, policy_no: str | None) -> list[str]:
 def lock_links(connection: Connection, *, call_id: str | None, policy_no: str | None) -> None:
     """Take the locks of what a recording names, before its row is locked, written or refreshed."""
     for link in sorted(link_names(call_id=call_id, policy_no=policy_no)):
-        connection.execute(_LOCK_LINK, {"link": link})
+        hold_part(connection, PartLock.RECORDING_LINKS, link)
 
 
 def try_lock_links(connection: Connection, links: Collection[str]) -> frozenset[str]:
     """Take those locks of `links` that nobody else has now, and return their links; nobody is waited for."""
-    rows = connection.execute(_TRY_LINKS, {"links": sorted(links)}) if links else ()
+    wanted = {"lock": PartLock.RECORDING_LINKS, "links": sorted(links)}
+    rows = connection.execute(_TRY_LINKS, wanted) if links else ()
     return frozenset(row.link for row in rows if row.is_mine)
 
 
@@ -340,4 +341,4 @@ def _recordings_of_sale(connection: Connection, policy_no: str) -> list[UUID]:
 
 def _lock(connection: Connection, links: TextClause, values: Mapping[str, object]) -> None:
     for link in connection.execute(links, values).scalars().all():
-        connection.execute(_LOCK_LINK, {"link": link})
+        hold_part(connection, PartLock.RECORDING_LINKS, link)

@@ -1,12 +1,11 @@
 """What the worker does for the intake: takes in what lies in the spool, links what arrived, clears the staging away."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from infra.advisory_locks import AdvisoryLock, held_if_free
 from infra.clock import Clock, utc_now
 from infra.logs import logger
 from infra.object_store import ObjectStoreError
@@ -29,9 +28,6 @@ _MOST_SECONDS = 5.0
 
 _STAGED_KEPT_FOR = timedelta(days=1)
 _PERSON = "spool"
-_ONE_LOOKS_AT_A_TIME = 7_346_207
-_TRY = text("SELECT pg_try_advisory_lock(:lock)")
-_GIVE = text("SELECT pg_advisory_unlock(:lock)")
 
 log = logger(__name__)
 
@@ -47,7 +43,7 @@ def open_spool(settings: Settings, engine: Engine, clock: Clock) -> Spool | None
 def look_into_spool(spool: Spool) -> None:
     """Take in what is ready. What stands in the way is logged, and what is left waits for the next look."""
     try:
-        with _alone(spool.intake.engine) as is_alone:
+        with held_if_free(spool.intake.engine, AdvisoryLock.SPOOL) as is_alone:
             if not is_alone:
                 return
             found = spool.look(most=_MOST_PAIRS, most_seconds=_MOST_SECONDS)
@@ -61,18 +57,6 @@ def look_into_spool(spool: Spool) -> None:
         log.info("spool_taken", **found._asdict())
     if found.refused or found.unpaired or found.stuck or found.failing:
         log.warning("spool_needs_care", **found._asdict())
-
-
-@contextmanager
-def _alone(engine: Engine) -> Iterator[bool]:
-    """Say whether no other worker looks into the spool; if so none does until the end. No transaction is open."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        is_alone: bool = connection.execute(_TRY, {"lock": _ONE_LOOKS_AT_A_TIME}).scalar_one()
-        try:
-            yield is_alone
-        finally:
-            if is_alone:
-                connection.execute(_GIVE, {"lock": _ONE_LOOKS_AT_A_TIME})
 
 
 def link_recordings(engine: Engine, places: Places, clock: Clock) -> None:

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from anyio import to_thread
 from fastapi import Request, Response
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, delete, insert, select
 from starlette.responses import StreamingResponse
 
-from infra.database import lock_key
+from infra.advisory_locks import hold_if_free, lock_key
 from services.dependencies import actor_of, state_of
 from services.edge import UPLOAD_PATHS
 from services.json_body import Handler, JsonRequest, JsonRoute
@@ -26,7 +26,6 @@ from services.tokens import Actor
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(hours=48)
 _LONGEST_KEY = 255
-_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 
 
 class StillRunningError(ConflictError):
@@ -63,7 +62,7 @@ class Exchange:
             StillRunningError: the first request has not ended.
             ReusedKeyError: the key came with another body.
         """
-        if not connection.execute(_TRY_LOCK, {"lock": self.lock()}).scalar_one():
+        if not hold_if_free(connection, self.lock()):
             msg = "The first request with this Idempotency-Key is still running; ask again in a second."
             raise StillRunningError(msg)
         columns = idempotency_keys.c

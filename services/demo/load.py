@@ -16,6 +16,7 @@ from compliance.register_tables import customer_phones, register_rows, register_
 from compliance.shanghai import midnight, shanghai_day
 from compliance.tables import audit_events, call_checks, do_not_call_entries
 from compliance.working_days import package_calendar
+from infra.advisory_locks import AdvisoryLock, hold
 from recordings.places import Places
 from recordings.tables import archive_begun
 from services.demo.block_plan import CALLED_ENTRIES, Listing, fresh_blocks, planned_blocks
@@ -42,7 +43,6 @@ _LISTED_BEFORE = 48_000
 """Entries older than the checks; the rest are refusals in the demo's calls and of other channels."""
 
 _MARK = "demo_loaded"
-_ONE_LOADER_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7346204)")
 _ANALYZE = text(
     "ANALYZE register_versions, customer_phones, do_not_call_entries, do_not_call_phones, do_not_call_events"
 )
@@ -67,7 +67,7 @@ def load_demo(engine: Engine, *, now: datetime, data_dir: Path, places: Places, 
     files are in their places before the data are committed: a database with the demo has its tokens.
     """
     with engine.begin() as connection:
-        connection.execute(_ONE_LOADER_AT_A_TIME)
+        hold(connection, AdvisoryLock.DEMO)
         if not is_loaded(connection):
             data_dir.mkdir(parents=True, exist_ok=True)
             _load(connection, now=now, data_dir=data_dir, places=places, progress=progress)

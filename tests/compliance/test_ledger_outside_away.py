@@ -11,9 +11,9 @@ from sqlalchemy import Engine, text
 
 from compliance.bounded_store import BoundedStore, Patience
 from compliance.checkpoint_bucket import CheckpointBucket
-from compliance.ledger_alarms import ONE_AT_A_TIME
 from compliance.ledger_outside import Finding
 from compliance.ledger_runs import Ledger, check_and_tell, check_outside, seal_waiting
+from infra.advisory_locks import AdvisoryLock, hold
 from infra.clock import seconds_running
 from infra.s3_place import read_s3_place
 from tests.compliance.test_ledger_runs import cut, kinds, seal
@@ -168,7 +168,7 @@ def test_processes_that_find_the_same_at_once_open_one_incident(ledger: Ledger, 
     cut(ledger, 3)
 
     with engine.connect() as holder, ThreadPoolExecutor(2) as pool:
-        holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+        hold(holder, AdvisoryLock.LEDGER_ALARMS)
         found = [pool.submit(check_and_tell, ledger) for _ in range(2)]
         wait_until(lambda: waiting_for_a_lock(engine) == 2)
         holder.rollback()

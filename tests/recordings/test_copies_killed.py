@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
+from infra.advisory_locks import hold
 from recordings.copies import restore_waiting
 from recordings.copy_rows import hand_of
 from recordings.fixity import verify_recording
@@ -26,7 +26,7 @@ def run_and_kill(archive: TwoCopies, database: str, what: str, last: int, record
         [sys.executable, "-m", "tests.recordings.keep_until_killed", *given], cwd=PROJECT, check=False
     ).returncode
     with archive.engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:hand)"), {"hand": hand_of(recording_id)})
+        hold(connection, hand_of(recording_id))
     return ended
 
 

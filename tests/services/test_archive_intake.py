@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select, text
 
+from infra.advisory_locks import AdvisoryLock
 from infra.clock import utc_now
 from infra.logs import configure_logs
 from infra.settings import Settings
@@ -66,10 +67,10 @@ def test_what_lies_in_the_spool_is_taken_in(spool: Spool, engine: Engine) -> Non
 def test_while_another_worker_looks_nothing_is_done(spool: Spool, engine: Engine) -> None:
     put_pair(spool)
     with engine.connect() as other:
-        other.execute(text("SELECT pg_advisory_lock(7346207)"))
+        other.execute(text(f"SELECT pg_advisory_lock({AdvisoryLock.SPOOL:d})"))
         look_twice(spool)
         busy = count(engine)
-        other.execute(text("SELECT pg_advisory_unlock(7346207)"))
+        other.execute(text(f"SELECT pg_advisory_unlock({AdvisoryLock.SPOOL:d})"))
 
     look_twice(spool)
 
