@@ -9,7 +9,7 @@ from qa_sampling.appeals import OwnResultError, read_appeal
 from qa_sampling.inspection_rows import InspectionState, lock_inspection, read_inspection
 from qa_sampling.inspector_roles import check_may_inspect
 from qa_sampling.result_rows import authors, read_results
-from qa_sampling.sittings import Ending, Purpose, Sitting, end_sitting, held_sitting, start_sitting
+from qa_sampling.sittings import Ending, Sitting, SittingPurpose, end_sitting, held_sitting, start_sitting
 
 _CORRECTABLE = frozenset({InspectionState.SUBMITTED, InspectionState.CLOSED})
 
@@ -41,7 +41,7 @@ def open_correction(
     held = held_sitting(connection, inspection_id, lock=True)
     if held is not None and held.expires_at <= now:
         end_sitting(connection, held, Ending.EXPIRED, now=now)
-    elif held is not None and (held.inspector, held.purpose) == (inspector, Purpose.CORRECTION):
+    elif held is not None and (held.inspector, held.purpose) == (inspector, SittingPurpose.CORRECTION):
         return held
     # As he sees it: who scores a second time is not told here that there was a first.
     state = read_inspection(connection, inspection_id, viewer=inspector).state
@@ -51,4 +51,6 @@ def open_correction(
     if held is not None and held.expires_at > now:
         msg = f"somebody is at work on inspection {inspection_id}; ask again when that is done"
         raise NotCorrectableError(msg)
-    return start_sitting(connection, inspection_id, inspector, purpose=Purpose.CORRECTION, now=now, reason=reason)
+    return start_sitting(
+        connection, inspection_id, inspector, purpose=SittingPurpose.CORRECTION, now=now, reason=reason
+    )

@@ -23,7 +23,7 @@ from qa_sampling.sale_recordings import RecordingCoverage, coverage_of, is_whole
 from qa_sampling.scorecard import Answer, Scorecard, score, settled_answers
 from qa_sampling.scorecards import read_scorecard
 from qa_sampling.second_scorings import choose, note_scored
-from qa_sampling.sittings import Ending, Purpose, Sitting, end_sitting, open_sitting
+from qa_sampling.sittings import Ending, Sitting, SittingPurpose, end_sitting, open_sitting
 from qa_sampling.tables import inspections
 
 FAILED_FATAL_ITEM = "failed_fatal_item"
@@ -113,7 +113,7 @@ def _check_heard(inspection_id: UUID, coverage: Sequence[RecordingCoverage]) -> 
 
 
 def _next_version(sitting: Sitting, earlier: Sequence[StoredResult]) -> int | None:
-    if sitting.purpose is Purpose.SECOND_SCORING:
+    if sitting.purpose is SittingPurpose.SECOND_SCORING:
         return None
     newest = newest_version(earlier)
     return 1 if newest is None else (newest.version or 0) + 1
@@ -121,23 +121,23 @@ def _next_version(sitting: Sitting, earlier: Sequence[StoredResult]) -> int | No
 
 def _follow(connection: Connection, inspection: Inspection, result: StoredResult, *, lot: int) -> None:
     """Bring the inspection, whose row the caller holds, to what its new result says."""
-    purpose = Purpose(result.purpose)
+    purpose = SittingPurpose(result.purpose)
     changed: dict[str, object] = {"outcome": result.outcome, "changed_at": result.submitted_at}
     match purpose:
-        case Purpose.INSPECTION:
+        case SittingPurpose.INSPECTION:
             changed["state"] = InspectionState.SUBMITTED
             changed["submitted_at"] = result.submitted_at
             # Judged once: a deadline that moves later, and a clock, change nothing about it.
             changed["is_in_time"] = result.submitted_at < inspection.due_before
             changed["claim_expires_at"] = None
             choose(connection, result, lot=lot, due_before=inspection.due_before)
-        case Purpose.SECOND_SCORING:
+        case SittingPurpose.SECOND_SCORING:
             note_scored(connection, result)
             return
-        case Purpose.APPEAL:
+        case SittingPurpose.APPEAL:
             decide_appeal(connection, inspection, result)
             changed["state"] = InspectionState.CLOSED
-        case Purpose.CORRECTION:
+        case SittingPurpose.CORRECTION:
             # What nobody has appealed against yet can be appealed against anew.
             if read_appeal(connection, inspection.inspection_id) is None:
                 changed["state"] = InspectionState.SUBMITTED

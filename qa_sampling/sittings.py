@@ -29,7 +29,7 @@ _EXTENDED_BY_AT_LEAST = timedelta(minutes=5)
 _MOST_EXPIRED_AT_ONCE = 500
 
 
-class Purpose(StrEnum):
+class SittingPurpose(StrEnum):
     INSPECTION = "inspection"
     SECOND_SCORING = "second_scoring"
     APPEAL = "appeal"
@@ -51,7 +51,7 @@ class Sitting:
 
     sitting_id: UUID
     inspection_id: UUID
-    purpose: Purpose
+    purpose: SittingPurpose
     inspector: str
     scorecard_version: int
     reason: str | None
@@ -108,7 +108,7 @@ def start_sitting(
     inspection_id: UUID,
     inspector: str,
     *,
-    purpose: Purpose,
+    purpose: SittingPurpose,
     now: datetime,
     reason: str | None = None,
 ) -> Sitting:
@@ -134,7 +134,7 @@ def start_sitting(
     )
     values = {name: getattr(sitting, name) for name in Sitting.__dataclass_fields__}
     connection.execute(insert(inspection_sittings).values(values))
-    if purpose is Purpose.INSPECTION:
+    if purpose is SittingPurpose.INSPECTION:
         _write_claim(connection, inspection_id, inspector, sitting.expires_at, now=now)
     return sitting
 
@@ -146,7 +146,7 @@ def end_sitting(connection: Connection, sitting: Sitting, ending: Ending, *, now
     """
     ended = update(inspection_sittings).where(_columns.sitting_id == sitting.sitting_id)
     connection.execute(ended.values(ended_at=now, ending=ending))
-    if ending is Ending.EXPIRED and sitting.purpose is Purpose.INSPECTION:
+    if ending is Ending.EXPIRED and sitting.purpose is SittingPurpose.INSPECTION:
         _write_claim(connection, sitting.inspection_id, None, None, now=now)
 
 
@@ -157,7 +157,7 @@ def extend_sitting(connection: Connection, sitting: Sitting, *, now: datetime) -
         return sitting.expires_at
     changed = update(inspection_sittings).where(_columns.sitting_id == sitting.sitting_id)
     connection.execute(changed.values(expires_at=expires_at))
-    if sitting.purpose is Purpose.INSPECTION:
+    if sitting.purpose is SittingPurpose.INSPECTION:
         _write_claim(connection, sitting.inspection_id, sitting.inspector, expires_at, now=now)
     return expires_at
 
@@ -176,7 +176,7 @@ def end_expired(connection: Connection, *, now: datetime) -> int:
         return 0
     ended = update(inspection_sittings).where(_columns.sitting_id.in_([row.sitting_id for row in found]))
     connection.execute(ended.values(ended_at=now, ending=Ending.EXPIRED))
-    back = [row.inspection_id for row in found if row.purpose == Purpose.INSPECTION]
+    back = [row.inspection_id for row in found if row.purpose == SittingPurpose.INSPECTION]
     if back:
         opened = update(inspections).where(inspections.c.inspection_id.in_(back))
         connection.execute(
@@ -203,7 +203,9 @@ def _judged_by(connection: Connection, inspection_id: UUID) -> int | None:
     return found
 
 
-def _last_draft(connection: Connection, inspection_id: UUID, inspector: str, purpose: Purpose) -> dict[str, Any] | None:
+def _last_draft(
+    connection: Connection, inspection_id: UUID, inspector: str, purpose: SittingPurpose
+) -> dict[str, Any] | None:
     statement = (
         select(_columns.draft)
         .where(
@@ -219,4 +221,4 @@ def _last_draft(connection: Connection, inspection_id: UUID, inspector: str, pur
 
 
 def _sitting(row: RowMapping) -> Sitting:
-    return Sitting(**{**row, "purpose": Purpose(row["purpose"])})
+    return Sitting(**{**row, "purpose": SittingPurpose(row["purpose"])})

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from qa_sampling.inspector_roles import Asker, bars_by_sale
-from qa_sampling.sittings import Purpose
+from qa_sampling.sittings import SittingPurpose
 
 _AT_ONCE = 64
 """More than inspectors who ask at the same instant, so that one of so many is nearly always free."""
@@ -28,7 +28,7 @@ class Task(NamedTuple):
     inspection_id: UUID
     policy_no: str
     due_before: datetime
-    purpose: Purpose
+    purpose: SittingPurpose
 
 
 # Who judged it knows what was said of it, and who filed its appeal would judge in his own cause.
@@ -94,7 +94,7 @@ def first_task(connection: Connection, waiting: TextClause, asker: Asker) -> Tas
     while True:
         asked = {"due": place[0], "id": place[1], "limit": _AT_ONCE, "now": asker.now, "inspector": asker.inspector}
         found = [
-            Task(row.inspection_id, row.policy_no, row.due_before, Purpose(row.purpose))
+            Task(row.inspection_id, row.policy_no, row.due_before, SittingPurpose(row.purpose))
             for row in connection.execute(waiting, asked)
         ]
         barred = bars_by_sale(connection, asker, [one.policy_no for one in found])

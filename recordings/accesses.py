@@ -19,7 +19,7 @@ from recordings.tables import recording_accesses
 LISTENING_LASTS = timedelta(minutes=30)
 
 
-class Purpose(StrEnum):
+class ListeningPurpose(StrEnum):
     """What a recording may be listened to for; nothing else is a purpose (art. 35)."""
 
     INSPECTION = "inspection"
@@ -50,7 +50,7 @@ _columns = recording_accesses.c
 
 
 def note_access(
-    connection: Connection, recording_id: UUID, purpose: Purpose, listener: Listener, *, now: datetime
+    connection: Connection, recording_id: UUID, purpose: ListeningPurpose, listener: Listener, *, now: datetime
 ) -> None:
     """Note that `listener` begins to listen, or goes on."""
     # Two pieces asked for at the same time are one listening: the second waits, and then sees the first.

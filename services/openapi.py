@@ -1,5 +1,6 @@
 """The published OpenAPI document: generated from the routes, with roles and error answers on every operation."""
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -68,8 +69,20 @@ def _document(app: FastAPI) -> dict[str, Any]:
     }
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
+            operation["operationId"] = _operation_id(method, path)
+            operation["summary"] = _first_sentence(operation["description"])
             _complete(operation, path, roles.get((path, method), []))
     return found
+
+
+def _operation_id(method: str, path: str) -> str:
+    """Return what a generated client calls an operation: of its address, which stays, not of our functions' names."""
+    words = re.findall(r"[A-Za-z0-9]+", path.removeprefix("/v1"))
+    return "_".join([method, *words])
+
+
+def _first_sentence(description: str) -> str:
+    return re.split(r"[.;:]\s(?!\d)", description, maxsplit=1)[0].rstrip(".;:")
 
 
 def _complete(operation: dict[str, Any], path: str, roles: list[str]) -> None:

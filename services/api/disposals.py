@@ -75,7 +75,7 @@ class DueList(BaseModel):
     statutes: list[Statute]
 
 
-class CopyAnswer(BaseModel):
+class DisposedCopyAnswer(BaseModel):
     """What became of a copy; `locked_until`: its store keeps it until then, whoever asks."""
 
     recording_id: str
@@ -93,7 +93,7 @@ class DisposalAnswer(BaseModel):
     approved_by: str
     approved_at: datetime
     certificate: dict[str, Any]
-    copies: list[CopyAnswer]
+    copies: list[DisposedCopyAnswer]
 
 
 @router.get("/due", response_model=None, responses={200: {"model": DueList}})

@@ -78,14 +78,14 @@ class ReleaseBody(Body):
     evidence: Evidence
 
 
-class WarningAnswer(BaseModel):
+class DoNotCallWarning(BaseModel):
     code: Literal["raised_to_floor", "evidence_not_found"]
     article: str
     message: str
     message_zh: str
 
 
-class EntryAnswer(BaseModel):
+class DoNotCallEntryAnswer(BaseModel):
     """An entry. `blocked_through` is the last blocked day by month count, `first_callable_on` when the gate opens."""
 
     entry_id: str
@@ -104,8 +104,8 @@ class EntryAnswer(BaseModel):
     created_at: datetime
 
 
-class BlockAnswer(EntryAnswer):
-    warnings: list[WarningAnswer]
+class BlockAnswer(DoNotCallEntryAnswer):
+    warnings: list[DoNotCallWarning]
 
 
 class EventAnswer(BaseModel):
@@ -120,12 +120,12 @@ class EventAnswer(BaseModel):
     recorded_at: datetime
 
 
-class EntryWithHistory(EntryAnswer):
+class DoNotCallEntryWithHistory(DoNotCallEntryAnswer):
     history: list[EventAnswer]
 
 
-class EntryList(BaseModel):
-    items: list[EntryAnswer]
+class DoNotCallEntryList(BaseModel):
+    items: list[DoNotCallEntryAnswer]
     next_cursor: str | None
 
 
@@ -206,7 +206,7 @@ AskedPhone = Annotated[CallableNumber | None, Query(description="Entries that bi
 AskedCustomer = Annotated[Identifier | None, Query()]
 
 
-@router.get("", response_model=None, responses={200: {"model": EntryList}})
+@router.get("", response_model=None, responses={200: {"model": DoNotCallEntryList}})
 def list_entries(  # noqa: PLR0913 - one argument per query parameter
     *,
     connection: Transaction,
@@ -229,7 +229,7 @@ def list_entries(  # noqa: PLR0913 - one argument per query parameter
     return json_response(page(items, limit=limit, query=query, names=[str(one.entry.entry_id) for one in found]))
 
 
-@router.get("/{entry_id}", response_model=None, responses={200: {"model": EntryWithHistory}})
+@router.get("/{entry_id}", response_model=None, responses={200: {"model": DoNotCallEntryWithHistory}})
 def show(entry_id: UUID, connection: Transaction, state: State, actor: Reader) -> Response:
     """Show an entry with everything that ever happened to it, oldest first."""
     answer = _answer(read_entry(connection, entry_id), calendar=state.gate.calendar, actor=actor)

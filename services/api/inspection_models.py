@@ -125,7 +125,7 @@ class ScorecardItem(BaseModel):
     suggestion: dict[str, Any] | None
 
 
-class ScorecardAnswer(BaseModel):
+class UsedScorecardAnswer(BaseModel):
     version: int
     name: str
     pass_bp: int
@@ -140,7 +140,7 @@ class DraftShown(BaseModel):
 class InspectionAnswer(ListedInspection):
     """An inspection with what is to be judged; `draft` only to whoever holds it."""
 
-    scorecard: ScorecardAnswer | None
+    scorecard: UsedScorecardAnswer | None
     draft: DraftShown | None
 
 

@@ -69,15 +69,15 @@ class CheckpointAnswer(BaseModel):
     attestations: list[AttestationAnswer]
 
 
-class EntryAnswer(BaseModel):
+class SealedEntryAnswer(BaseModel):
     entry: int
     at: datetime
     kind: str
     digest: str
 
 
-class EntryList(BaseModel):
-    items: list[EntryAnswer]
+class SealedEntryList(BaseModel):
+    items: list[SealedEntryAnswer]
     next_cursor: str | None
 
 
@@ -135,7 +135,7 @@ def checkpoint(connection: Transaction, _actor: Reader) -> Response:
     return json_response(_shown(connection, present_checkpoint(connection)))
 
 
-@router.get("/entries", response_model=None, responses={200: {"model": EntryList}})
+@router.get("/entries", response_model=None, responses={200: {"model": SealedEntryList}})
 def entries(
     *,
     connection: Transaction,

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from compliance.shanghai import SHANGHAI
-from recordings.accesses import Access, Listener, Purpose, list_accesses, note_access
+from recordings.accesses import Access, Listener, ListeningPurpose, list_accesses, note_access
 from recordings.audio_layout import suffix_of
 from recordings.copy_rows import CopyState
 from recordings.recording_rows import Recording, read_copies, read_media, read_recording
@@ -96,7 +96,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     412: {"description": "The audio is not the one named by If-Match.", **_PROBLEM},
     416: {"description": "The range lies behind the end.", **_PROBLEM},
 }
-For = Annotated[Purpose, Query(description="What it is listened to for; each listening is noted with it.")]
+For = Annotated[ListeningPurpose, Query(description="What it is listened to for; each listening is noted with it.")]
 Form = Annotated[
     Literal["original", "playable"],
     Query(description="original: the bytes as they came; playable: a copy that browsers play, where it is needed."),
@@ -181,7 +181,7 @@ def _open(heard: _Heard, selection: Selection) -> Iterator[bytes]:
     return open_pieces(heard.sources, start=selection.start, end=selection.end)
 
 
-def _note(request: Request, recording_id: UUID, purpose: Purpose) -> None:
+def _note(request: Request, recording_id: UUID, purpose: ListeningPurpose) -> None:
     state, actor = state_of(request), actor_of(request)
     listener = Listener(actor.owner, actor.role, None if request.client is None else request.client.host)
     with state.engine.begin() as connection:

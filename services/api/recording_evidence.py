@@ -18,7 +18,7 @@ from fastapi.responses import StreamingResponse
 from compliance.audit import note
 from compliance.shanghai import SHANGHAI
 from infra.zip_stream import ZipFiles, zip_pieces
-from recordings.accesses import Listener, Purpose, note_access
+from recordings.accesses import Listener, ListeningPurpose, note_access
 from recordings.copies import find_source
 from recordings.copy_bytes import Look
 from recordings.copy_rows import CopyName, CopyRow, Keeping, Kept, add_event, read_kept
@@ -35,7 +35,7 @@ from services.tokens import Actor, Role
 router = APIRouter(prefix="/v1/recordings", tags=["Recordings"])
 
 Reader = Annotated[Actor, Depends(requires(Role.INSPECTOR, Role.OFFICER, Role.AUDITOR))]
-For = Annotated[Purpose, Query(description="What it is taken for; each taking is noted with it.")]
+For = Annotated[ListeningPurpose, Query(description="What it is taken for; each taking is noted with it.")]
 Unmask = Annotated[bool, Query(description="Officers only, and noted: numbers whole instead of masked.")]
 UNMASKED = "evidence_unmasked"
 
@@ -78,7 +78,7 @@ def _note(state: AppState, recording_id: UUID, wish: Wish, listener: Listener) -
     details = {"purpose": wish.purpose, "unmasked": wish.is_unmasked}
     with state.engine.begin() as connection:
         kept = read_kept(connection, recording_id)
-        note_access(connection, recording_id, Purpose(wish.purpose), listener, now=now)
+        note_access(connection, recording_id, ListeningPurpose(wish.purpose), listener, now=now)
         add_event(connection, recording_id, "evidence_taken", details, person=wish.person, now=now)
         if wish.is_unmasked:
             subject = str(recording_id)

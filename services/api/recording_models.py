@@ -27,7 +27,7 @@ class FoundAudio(BaseModel):
     channels: list[str]
 
 
-class WarningAnswer(BaseModel):
+class RecordingWarning(BaseModel):
     """Something to look into; the recording is stored all the same."""
 
     code: str
@@ -38,7 +38,7 @@ class WarningAnswer(BaseModel):
 class StoredAnswer(FoundAudio):
     recording_id: str
     retention: RetentionAnswer
-    warnings: list[WarningAnswer]
+    warnings: list[RecordingWarning]
 
 
 class RecordingAnswer(FoundAudio):

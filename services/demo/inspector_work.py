@@ -16,7 +16,7 @@ from qa_sampling.results import Submission, Submitted, submit
 from qa_sampling.sale_recordings import RecordingCoverage, coverage_of
 from qa_sampling.scorecard import Answer
 from qa_sampling.scorecards import read_scorecard
-from qa_sampling.sittings import Purpose, Sitting, keep_draft
+from qa_sampling.sittings import Sitting, SittingPurpose, keep_draft
 from services.demo.answer_plan import COMMENTS, planned_answers, planned_failures
 from services.demo.month_clock import MonthClock
 
@@ -64,7 +64,7 @@ def judge(desk: Desk, sitting: Sitting, *, failures: tuple[str, ...] | None = No
     dice = clock.chance.dice("submits", found.policy_no, sitting.inspector, sitting.purpose)
     clock.go_to(clock.at + timedelta(seconds=45 + dice.below(150)))
     submission = Submission(answers, dice.pick(COMMENTS))
-    is_chosen = sitting.purpose is Purpose.INSPECTION and dice.hits(_SCORED_TWICE_PER_MILLE)
+    is_chosen = sitting.purpose is SittingPurpose.INSPECTION and dice.hits(_SCORED_TWICE_PER_MILLE)
     lot = _CHOSEN if is_chosen else _NOT_CHOSEN
     return submit(connection, sitting.inspection_id, submission, inspector=sitting.inspector, lot=lot, now=clock.at)
 

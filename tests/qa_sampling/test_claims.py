@@ -13,7 +13,7 @@ from infra.database import make_engine
 from qa_sampling.claims import EarlierWaitsError, NotWaitingError, claim_next, claim_one
 from qa_sampling.eligibility import MayNotInspectError
 from qa_sampling.scorecards import NoScorecardError
-from qa_sampling.sittings import CLAIM_LASTS, Ending, Purpose, Sitting, end_expired, end_sitting, open_sitting
+from qa_sampling.sittings import CLAIM_LASTS, Ending, Sitting, SittingPurpose, end_expired, end_sitting, open_sitting
 from tests.conftest import NOON
 from tests.gate_facts import write_registers
 from tests.qa_sampling.inspection_desk import (
@@ -171,7 +171,7 @@ def test_a_claim_pins_the_scorecard_and_lasts_a_working_day(connection: Connecti
 
     sitting = claim_one(connection, inspection_id, "ins", now=NOON)
 
-    assert (sitting.purpose, sitting.inspector) == (Purpose.INSPECTION, "ins")
+    assert (sitting.purpose, sitting.inspector) == (SittingPurpose.INSPECTION, "ins")
     assert sitting.expires_at == NOON + CLAIM_LASTS
     assert sitting.scorecard_version >= 1
 

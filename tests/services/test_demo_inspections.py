@@ -23,7 +23,7 @@ from qa_sampling.risk_sweep import sweep_risks
 from qa_sampling.sale_recordings import coverage_of
 from qa_sampling.second_scorings import calibration
 from qa_sampling.shortfalls import raise_shortfalls
-from qa_sampling.sittings import Purpose, end_expired
+from qa_sampling.sittings import SittingPurpose, end_expired
 from services.demo.load import load_demo
 from tests.recordings.desk import places_below
 from tests.services.shared_app import fresh_database
@@ -133,7 +133,7 @@ def test_what_an_inspector_is_given_first_can_be_heard(reader: Connection, inspe
     sitting = claim_next(reader, inspector, now=AFTERNOON)
 
     assert sitting is not None
-    assert sitting.purpose is Purpose.INSPECTION
+    assert sitting.purpose is SittingPurpose.INSPECTION
     assert coverage_of(reader, sitting.inspection_id, inspector)[0].duration_ms < 120_000
 
 

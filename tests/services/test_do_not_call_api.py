@@ -13,7 +13,7 @@ from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
 from compliance.shanghai import shanghai_day
 from infra.ids import new_id
-from services.api.do_not_call import BlockAnswer, EntryList, EntryWithHistory
+from services.api.do_not_call import BlockAnswer, DoNotCallEntryList, DoNotCallEntryWithHistory
 from tests.conftest import NOON, SettableClock
 from tests.services.shared_app import SharedApp
 
@@ -195,7 +195,7 @@ def test_an_entry_shows_its_whole_history_oldest_first(client_for: ClientFor, cl
 
     found = officer.get(f"{URL}/{entry_id}").json()
 
-    assert EntryWithHistory.model_validate(found)
+    assert DoNotCallEntryWithHistory.model_validate(found)
     first, second = found["history"]
     assert (first["kind"], first["actor"], first["blocked_through"]) == ("refusal", "dialer", "2026-12-15")
     assert first["details"]["evidence"] == {"recording_id": "r", "offset_ms": 5}
@@ -222,7 +222,7 @@ def test_entries_are_found_by_number_and_customer(client_for: ClientFor) -> None
 
     def ids(**query: str) -> list[str]:
         answer = client_for("auditor").get(URL, params=query)
-        assert EntryList.model_validate(answer.json())
+        assert DoNotCallEntryList.model_validate(answer.json())
         return [one["entry_id"] for one in answer.json()["items"]]
 
     assert ids(phone="0086 138 0013 8000") == [entry_id]

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from compliance.ledger_keys import DIRECTORY
 from compliance.merkle import check_inclusion, leaf_hash
 from compliance.signed_notes import read_checkpoint
-from services.api.ledger import CheckpointAnswer, CoverageList, EntryList, ProofAnswer, SealAnswer
+from services.api.ledger import CheckpointAnswer, CoverageList, ProofAnswer, SealAnswer, SealedEntryList
 from tests.compliance.ledger_rows import cover_checks, write_entries
 from tests.conftest import NOON, SettableClock
 
@@ -85,7 +85,7 @@ def test_entries_come_page_by_page_in_the_order_of_their_numbers(client_for: Cli
     query = {"from": 0, "to": 6, "limit": 5, "cursor": first["next_cursor"]}
     second = officer.get(f"{URL}/entries", params=query).json()
 
-    assert EntryList.model_validate(first)
+    assert SealedEntryList.model_validate(first)
     assert [one["entry"] for one in first["items"] + second["items"]] == list(range(7))
     assert second["next_cursor"] is None
     proved = officer.get(f"{URL}/proof?entry=3").json()

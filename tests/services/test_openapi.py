@@ -28,14 +28,26 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
 def test_every_operation_says_what_it_does_and_who_may(path: str, method: str, operation: dict[str, Any]) -> None:
-    assert operation["summary"]
     assert operation["description"].endswith((".", "]", ":"))
+    assert operation["description"].startswith(operation["summary"])
+    assert len(operation["summary"].split()) > 1
     assert operation["tags"]
     if path in OPEN:
         assert operation["security"] == []
     else:
         assert operation["x-roles"]
         assert operation["security"]
+
+
+def test_clients_get_a_name_for_every_operation_that_is_no_other_ones() -> None:
+    names = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
+
+    assert len(set(names)) == len(names)
+    assert {"post_call_checks", "get_recordings_recording_id_evidence_zip", "get_healthz"} <= set(names)
+
+
+def test_clients_get_names_for_all_types_that_do_not_show_where_ours_are_written() -> None:
+    assert [name for name in SCHEMAS if not re.fullmatch(r"[A-Z][A-Za-z]+", name)] == []
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
