@@ -129,6 +129,21 @@ def in_force(name: str, on: date) -> DatedValue:
     return shipped_law().in_force(name, on)
 
 
+def in_force_or_first(name: str, on: date) -> DatedValue:
+    """Return the statutory value called `name` on the Shanghai day `on`, the first one ever for a day before it.
+
+    For clocks of what began before the law and goes on under it; a rule on what may be done has no such default.
+    Raises NotInForceError for an unknown name and after a repeal.
+    """
+    return shipped_law().in_force(name, max(on, law_begins()))
+
+
+@cache
+def law_begins() -> date:
+    """Return the first day on which any statutory value is in force; nothing done earlier can break this law."""
+    return min(entries[0].since for entries in shipped_law().entries.values())
+
+
 def citation(article: str) -> Citation:
     """Return the words of `article` ("25", "25(2)") in our copy. Raises UnknownArticleError."""
     return shipped_law().citation(article)

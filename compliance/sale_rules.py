@@ -13,11 +13,13 @@ from compliance.call_facts import Callee, CallingSide, CentreKind, Facts, Propos
 from compliance.call_rules import ARTICLES, FACT_ARTICLES, Rule
 from compliance.calling_side_rules import agency_not_filed, agent_not_qualified, centre_not_open
 from compliance.decision import Outcome, ReasonCode
+from compliance.legal import law_begins
 from compliance.offer_rules import product_not_permitted
 from compliance.policy import Policy
 from compliance.region_rules import outside_sales_region
 from compliance.retention_terms import CoverTerm
 from compliance.rule_answers import Case, Moment, Wording, moment_of, version_on
+from compliance.shanghai import shanghai_day
 from compliance.voice_confirmation import ARTICLES as VOICE_ARTICLES
 from compliance.voice_confirmation import Application, VoiceFault, voice_faults
 
@@ -123,9 +125,19 @@ class SaleFacts:
 
 
 def findings_of(sale: SaleFacts, policy: Policy) -> list[Finding]:
-    """Return everything found about a sale, once each: breaches of the rules first, then what its record lacks."""
+    """Return everything found about a sale, once each: breaches of the rules first, then what its record lacks.
+
+    A sale older than the Measures cannot break them; only its record is looked at.
+    """
+    if shanghai_day(sale.consented_at) < law_begins():
+        return list(_records(sale))
     found = [*_unknown_rows(sale), *_refusals(sale, policy), *_voice(sale), *_records(sale)]
     return list({one.code: one for one in reversed(found)}.values())[::-1]
+
+
+def may_confirm_by_recording(application: Application) -> bool:
+    """Say whether art. 30 lets a recording confirm this application; before the Measures nothing did."""
+    return application.consent_on >= law_begins() and not voice_faults(application)
 
 
 def _finding(code: str, article: str, why: Wording | None = None) -> Finding:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from compliance.block_list import CLOCKS_MAY_DIFFER
 from compliance.incidents import NewIncident, open_incidents
-from compliance.legal import NotInForceError, in_force
+from compliance.legal import in_force_or_first, law_begins
 from compliance.register_book import Book
 from compliance.retention_terms import retention_class
 from compliance.sale_facts import read_sale_facts
@@ -29,15 +29,17 @@ from compliance.sale_rows import (
     read_sale,
     write_sale,
 )
-from compliance.sale_rules import NO_RECORDED_CALL, Finding, SaleFacts, findings_of
+from compliance.sale_rules import NO_RECORDED_CALL, Finding, SaleFacts, findings_of, may_confirm_by_recording
 from compliance.sale_tables import sale_calls, sales
 from compliance.sale_terms import customer_right, inspection_class, inspection_window
 from compliance.shanghai import SHANGHAI, shanghai_day
-from compliance.voice_confirmation import voice_faults
 from compliance.working_days import Calendar, Deadline, working_day_deadline
 
 DELIVERY_DAYS = "delivery.paper_working_days"
 """Name of the law's figure: working days from the consent to delivery."""
+
+EARLIEST_CLOSING_DAY = date(1990, 1, 1)
+"""An earlier sale is a slip in the year; no figure of the law. Contracts older than the Measures may still run."""
 
 OUTSIDE_RULES, WITHOUT_CALL = "sale_outside_rules", "sale_without_call"
 """Kinds of the incidents that a sale opens."""
@@ -111,7 +113,7 @@ def sale_columns(sale: NewSale, facts: SaleFacts, found: Sequence[Finding], *, c
         "content": content,
         "content_digest": hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest(),
         "findings": [asdict(one) for one in found],
-        "is_voice_confirmable": not voice_faults(facts.application),
+        "is_voice_confirmable": may_confirm_by_recording(facts.application),
     }
 
 
@@ -121,12 +123,11 @@ def _check_dates(sale: NewSale, *, now: datetime) -> None:
         at = sale.consented_at.astimezone(SHANGHAI).isoformat()
         raise SaleDateError("consented_at", f"{at} lies in the future; give the instant at which the applicant agreed")
     closed_on = shanghai_day(sale.consented_at)
-    try:
-        in_force(DELIVERY_DAYS, closed_on)
-    except NotInForceError as error:
-        raise SaleDateError(
-            "consented_at", f"{closed_on} lies before the Measures ({error}); check the year"
-        ) from error
+    if closed_on < EARLIEST_CLOSING_DAY:
+        reason = (
+            f"{closed_on} lies before {EARLIEST_CLOSING_DAY}, when no insurance was sold by telephone; check the year"
+        )
+        raise SaleDateError("consented_at", reason)
     end = sale.cover_end_exclusive
     if end is not None and end <= sale.cover_start:
         reason = f"must be after cover_start {sale.cover_start}, got {end}; it is the first day without cover"
@@ -254,10 +255,9 @@ def _check_amendment(amendment: Amendment, *, closed_on: date, today: date) -> N
 def delivery_due(closed_on: date, calendar: Calendar) -> Deadline:
     """Return by when the papers of a sale are due, as far as `calendar` knows (art. 38).
 
-    Raises:
-        NotInForceError: the sale is older than the Measures.
+    A sale older than the Measures has the clock of their first text.
     """
-    return working_day_deadline(calendar, closed_on, in_force(DELIVERY_DAYS, closed_on).number)
+    return working_day_deadline(calendar, closed_on, in_force_or_first(DELIVERY_DAYS, closed_on).number)
 
 
 def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Delivery:
@@ -265,11 +265,12 @@ def delivery_of(sale: StoredSale, *, calendar: Calendar, today: date) -> Deliver
 
     What is not delivered yet is late from the day after the due one. A reason that the applicant was told of on the
     due day or before keeps lateness from being a breach; the text asks for it without a day, and the strict one is
-    taken.
+    taken. A sale older than the Measures is late without a breach.
     """
     arrived_on = sale.delivered_on or today
     is_late = arrived_on > sale.deliver_by
     notice = sale.delivery_notice
     was_told = notice is not None and date.fromisoformat(notice["notified_on"]) <= sale.deliver_by
     provisional = delivery_due(sale.closed_on, calendar).provisional
-    return Delivery(sale.deliver_by, sale.delivered_on, is_late, is_late and not was_told, provisional)
+    is_breach = is_late and not was_told and sale.closed_on >= law_begins()
+    return Delivery(sale.deliver_by, sale.delivered_on, is_late, is_breach, provisional)

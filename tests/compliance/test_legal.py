@@ -15,6 +15,8 @@ from compliance.legal import (
     UnknownArticleError,
     citation,
     in_force,
+    in_force_or_first,
+    law_begins,
     read_law,
     shipped_law,
 )
@@ -68,6 +70,15 @@ def test_each_value_is_in_force_from_its_first_day(name: str) -> None:
 def test_there_is_no_value_on_the_day_before_the_first(name: str) -> None:
     with pytest.raises(NotInForceError, match=f"no {name} in force on 2012-12-31; first entry begins 2013-01-01"):
         in_force(name, date(2012, 12, 31))
+
+
+@pytest.mark.parametrize("name", STATUTORY)
+def test_what_began_before_the_law_goes_by_its_first_text(name: str) -> None:
+    assert in_force_or_first(name, date(1990, 1, 1)) == in_force_or_first(name, FIRST_DAY) == in_force(name, FIRST_DAY)
+
+
+def test_the_law_begins_with_its_first_entry() -> None:
+    assert law_begins() == FIRST_DAY
 
 
 @pytest.mark.parametrize("name", STATUTORY)

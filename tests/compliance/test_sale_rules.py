@@ -22,7 +22,7 @@ from compliance.legal import citation
 from compliance.policy import floor_policy
 from compliance.regions import MAINLAND_PROVINCES
 from compliance.retention_terms import CoverTerm
-from compliance.sale_rules import SaleFacts, findings_of
+from compliance.sale_rules import SaleFacts, findings_of, may_confirm_by_recording
 from compliance.shanghai import SHANGHAI
 from compliance.voice_confirmation import Application
 
@@ -232,3 +232,27 @@ def test_every_finding_cites_an_article_of_the_law_and_speaks_both_languages() -
     found = [one for sale, _ in FOUND.values() for one in findings_of(sale, POLICY)]
 
     assert all(citation(one.article).words and one.message and one.message_zh for one in found)
+
+
+OLDER = replace(
+    with_side(product=()),
+    consented_at=datetime(2012, 12, 31, 23, 59, 59, tzinfo=SHANGHAI),
+    application=replace(SALE.application, consent_on=date(2012, 12, 31)),
+)
+
+
+def test_a_sale_older_than_the_measures_cannot_have_broken_them() -> None:
+    assert codes(OLDER) == []
+    assert codes(replace(OLDER, has_calls=False)) == [("no_recorded_call", "27")]
+
+
+def test_from_the_first_day_of_the_measures_a_sale_is_judged_by_them() -> None:
+    first = replace(OLDER, consented_at=datetime(2013, 1, 1, tzinfo=SHANGHAI), is_by_recording=False)
+
+    assert ("unknown_product", "19") in codes(first)
+
+
+def test_a_recording_confirms_only_under_the_measures() -> None:
+    assert may_confirm_by_recording(SALE.application)
+    assert not may_confirm_by_recording(replace(SALE.application, has_medical_exam=True))
+    assert not may_confirm_by_recording(OLDER.application)

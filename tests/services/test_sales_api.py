@@ -52,6 +52,21 @@ def test_exactly_one_year_is_drawn_in_the_stricter_class_and_kept_in_the_shorter
     assert (sale["inspect_before"], sale["inspect_before_basis"]) == ("2027-11-03T00:00:00+08:00", "policy_term")
 
 
+def test_a_contract_older_than_the_measures_has_its_clocks_and_cannot_have_broken_them(officer: TestClient) -> None:
+    terms = {"cover_start": "2012-05-02", "cover_end_exclusive": "2015-05-02", "declared_term_months": 36}
+    facts = {"effective_on": "2012-05-02", "receipt_confirmed_on": "2012-05-04", "medical_exam": True}
+
+    sale = registered(officer, consented_at="2012-04-28T10:00:00+08:00", **terms, **facts)
+
+    assert (sale["closed_on"], sale["inspection_class"], sale["retention_class"]) == ("2012-04-28", "over_1y", "10y")
+    assert sale["inspect_before"] == "2012-05-20T00:00:00+08:00"
+    assert (sale["deliver_by"], sale["voice_confirmation_allowed"], sale["findings"]) == ("2012-05-10", False, [])
+    assert (sale["delivery"]["late"], sale["delivery"]["breach"]) == (True, False)
+    assert officer.get("/v1/incidents").json()["items"] == []
+    ended = officer.post(f"{URL}/P-1/termination", json={"ended_on": "2015-05-01", "reason": "expiry"}).json()
+    assert ended["termination"]["ended_on"] == "2015-05-01"
+
+
 def test_the_same_sale_again_is_the_same_answer_and_another_is_a_conflict(officer: TestClient) -> None:
     sale = registered(officer, call_ids=["b", "a"])
 
@@ -178,7 +193,7 @@ def test_a_reinstated_contract_runs_and_cannot_have_ended_before(officer: TestCl
 ABSURD = {
     "end before start": ({"cover_end_exclusive": "2026-11-03"}, "cover_end_exclusive", "must be after cover_start"),
     "future consent": ({"consented_at": "2026-11-23T12:06:00+08:00"}, "consented_at", "lies in the future"),
-    "before the law": ({"consented_at": "2012-12-31T23:59:59+08:00"}, "consented_at", "lies before the Measures"),
+    "a slip in the year": ({"consented_at": "1989-12-31T23:59:59+08:00"}, "consented_at", "lies before 1990-01-01"),
     "future receipt": ({"receipt_confirmed_on": "2026-11-24"}, "receipt_confirmed_on", "lies after today, 2026-11-23"),
     "receipt before the sale": (
         {"receipt_confirmed_on": "2026-11-01"},
