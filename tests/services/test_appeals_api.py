@@ -11,6 +11,7 @@ from services.api.inspection_results import AppealAnswer
 from services.result_care import care_for_results_if_possible
 from tests.conftest import SettableClock
 from tests.qa_sampling.inspection_desk import add_agent
+from tests.services.documented import as_documented
 from tests.services.judging_house import FATAL, FIRST, SECOND, THIRD, URL, ClientFor, House, failed
 
 LAST_MOMENT = datetime(2026, 11, 30, 23, 59, 59, 999_000, tzinfo=SHANGHAI)
@@ -34,7 +35,7 @@ def test_an_appeal_is_judged_by_another_who_hears_everything_and_may_change_the_
     done = house.finish(SECOND, given)
 
     assert filed.status_code == 201
-    assert AppealAnswer.model_validate(filed.json())
+    assert as_documented(AppealAnswer, filed.json()) == filed.json()
     assert filed.json()["decide_before"] == "2026-12-01T00:00:00+08:00"
     assert (given["inspection_id"], given["state"]) == (str(inspection_id), "claimed")
     assert (done["state"], done["result"]["version"], done["result"]["outcome"]) == ("closed", 2, "passed")

@@ -11,6 +11,7 @@ from qa_sampling.second_scorings import SECOND_SCORING_BP, is_chosen
 from services.api.calibration import CalibrationAnswer
 from services.result_care import care_for_results_if_possible
 from tests.conftest import SettableClock
+from tests.services.documented import as_documented
 from tests.services.judging_house import DRAWN, FATAL, FIRST, NOT_DRAWN, SECOND, THIRD, URL, ClientFor, House, failed
 
 DAYS = {"from": "2026-11-23", "to": "2026-12-31"}
@@ -151,7 +152,7 @@ def test_a_second_scoring_has_fourteen_days_or_the_time_of_the_inspection(house:
 
 def calibration(house: House, **days: str) -> dict[str, Any]:
     shown = house.officer.get("/v1/calibration", params={**DAYS, **days}).raise_for_status().json()
-    assert CalibrationAnswer.model_validate(shown)
+    assert as_documented(CalibrationAnswer, shown) == shown
     found: dict[str, Any] = shown
     return found
 

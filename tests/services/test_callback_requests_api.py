@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from services.api.callback_requests import CallbackAnswer
 from tests.conftest import SettableClock
 from tests.gate_facts import CALL, write_registers
+from tests.services.documented import as_documented
 from tests.services.shared_app import SharedApp
 
 ClientFor = Callable[..., TestClient]
@@ -28,7 +29,7 @@ def test_a_request_answers_with_its_slot(client_for: ClientFor) -> None:
 
     found = answer.json()
     assert answer.status_code == 201
-    assert CallbackAnswer.model_validate(found)
+    assert as_documented(CallbackAnswer, found) == found
     assert found == {
         "callback_request_id": found["callback_request_id"],
         "phone": "+8613800138000",

@@ -12,6 +12,7 @@ from recordings.tables import disposals, recordings
 from services.api.do_not_call import BlockAnswer
 from tests.conftest import NOON
 from tests.recordings.archive_rows import add_recording
+from tests.services.documented import as_documented
 
 ClientFor = Callable[..., TestClient]
 UNKNOWN = ["01a20960-4a56-73d0-b2d4-88bed749ba2c", "r-1", "号码 1"]
@@ -84,7 +85,7 @@ def test_a_refusal_with_an_unknown_recording_blocks_all_the_same_and_says_so(cli
     answer = client_for("dialer").post("/v1/do-not-call", json=body)
 
     assert answer.status_code == 201
-    assert BlockAnswer.model_validate(answer.json())
+    assert as_documented(BlockAnswer, answer.json()) == answer.json()
     assert [one["code"] for one in answer.json()["warnings"]] == ["evidence_not_found"]
 
 

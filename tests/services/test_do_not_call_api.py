@@ -15,6 +15,7 @@ from compliance.shanghai import shanghai_day
 from infra.ids import new_id
 from services.api.do_not_call import BlockAnswer, DoNotCallEntryList, DoNotCallEntryWithHistory
 from tests.conftest import NOON, SettableClock
+from tests.services.documented import as_documented
 from tests.services.shared_app import SharedApp
 
 ClientFor = Callable[..., TestClient]
@@ -44,7 +45,7 @@ def test_a_refusal_answers_with_every_field_and_binds_the_next_check(client_for:
 
     found = answer.json()
     assert answer.status_code == 201
-    assert BlockAnswer.model_validate(found)
+    assert as_documented(BlockAnswer, found) == found
     assert found == {
         "entry_id": found["entry_id"],
         "phone": "+8613800138000",
@@ -195,7 +196,7 @@ def test_an_entry_shows_its_whole_history_oldest_first(client_for: ClientFor, cl
 
     found = officer.get(f"{URL}/{entry_id}").json()
 
-    assert DoNotCallEntryWithHistory.model_validate(found)
+    assert as_documented(DoNotCallEntryWithHistory, found) == found
     first, second = found["history"]
     assert (first["kind"], first["actor"], first["blocked_through"]) == ("refusal", "dialer", "2026-12-15")
     assert first["details"]["evidence"] == {"recording_id": "r", "offset_ms": 5}
@@ -222,7 +223,7 @@ def test_entries_are_found_by_number_and_customer(client_for: ClientFor) -> None
 
     def ids(**query: str) -> list[str]:
         answer = client_for("auditor").get(URL, params=query)
-        assert DoNotCallEntryList.model_validate(answer.json())
+        assert as_documented(DoNotCallEntryList, answer.json()) == answer.json()
         return [one["entry_id"] for one in answer.json()["items"]]
 
     assert ids(phone="0086 138 0013 8000") == [entry_id]

@@ -19,6 +19,7 @@ from tests.conftest import SettableClock
 from tests.gate_facts import write_registers
 from tests.qa_sampling.sold import OTHER, commit, numbered, sell
 from tests.sale_bodies import SALE
+from tests.services.documented import as_documented
 from tests.services.shared_app import ROLES
 
 ClientFor = Callable[..., TestClient]
@@ -41,7 +42,7 @@ def officer(client_for: ClientFor, engine: Engine, tmp_path: Path) -> TestClient
 def drawn(client: TestClient, **changes: object) -> dict[str, Any]:
     answer = client.post(URL, json={**ORDER, **changes})
     assert answer.status_code == 201, answer.text
-    assert DrawAnswer.model_validate(answer.json())
+    assert as_documented(DrawAnswer, answer.json()) == answer.json()
     found: dict[str, Any] = answer.json()
     return found
 
@@ -87,7 +88,7 @@ def test_the_bundle_verifies_and_stands_for_itself(officer: TestClient) -> None:
     answer = officer.get(f"{URL}/{found['draw_id']}/bundle")
 
     bundle = answer.json()
-    assert BundleAnswer.model_validate(bundle)
+    assert as_documented(BundleAnswer, bundle) == bundle
     assert answer.headers["content-type"] == "application/json"
     assert verify_bundle(answer.content).problems == []
     assert {name: bundle[name] for name in found if name != "additions"} == {
@@ -153,7 +154,7 @@ def test_all_strata_of_a_committed_day_are_listed_newest_first(officer: TestClie
 
     listed = officer.get(URL).json()
 
-    assert DrawList.model_validate(listed)
+    assert as_documented(DrawList, listed) == listed
     assert {one["stratum"]["class"] for one in listed["items"]} == {"over_1y", "within_1y"}
     assert {one["seed"] for one in listed["items"]} == {found["seed"]}
     assert sorted(listed["items"], key=lambda one: one["draw_id"], reverse=True) == listed["items"]
@@ -168,7 +169,7 @@ def test_commitments_are_shown_and_their_seeds_once_the_day_is_drawn(
     found = drawn(officer)
     after = officer.get(f"{URL}/commitments", params=asked).json()
 
-    assert CommitmentList.model_validate(after)
+    assert as_documented(CommitmentList, after) == after
     assert [(one["day"], one["seed"], one["public_number"]) for one in before["items"]] == [
         ("2026-11-03", None, None),
         ("2026-11-02", None, None),

@@ -15,6 +15,7 @@ from infra.database import make_engine
 from services.api.inspection_results import ResultList, SubmittedAnswer
 from tests.conftest import SettableClock
 from tests.qa_sampling.inspection_desk import add_agent, add_recording, add_sale, open_inspection, set_due
+from tests.services.documented import as_documented
 from tests.services.judging_house import FATAL, FIRST, SECOND, URL, ClientFor, House, answer, answers, failed
 
 
@@ -28,13 +29,13 @@ def test_what_was_heard_and_judged_is_a_result_for_good(house: House) -> None:
 
     done = house.judge(FIRST, failed("service_told"))
 
-    assert SubmittedAnswer.model_validate(done)
+    assert as_documented(SubmittedAnswer, done) == done
     assert (done["state"], done["in_time"], done["incident_id"]) == ("submitted", True, None)
     assert (done["result"]["version"], done["result"]["outcome"]) == (1, "passed")
     assert done["result"]["score_bp"] == 9_583
     assert done["result"]["coverage"][0]["covered_ms"] == 60_000
     shown = house.officer.get(f"{URL}/{inspection_id}/results").json()
-    assert ResultList.model_validate(shown)
+    assert as_documented(ResultList, shown) == shown
     assert shown["items"] == [done["result"]]
     assert shown["appeal_before"] == "2026-12-01T00:00:00+08:00"
 

@@ -14,6 +14,7 @@ from compliance.signed_notes import read_checkpoint
 from services.api.ledger import CheckpointAnswer, CoverageList, ProofAnswer, SealAnswer, SealedEntryList
 from tests.compliance.ledger_rows import cover_checks, write_entries
 from tests.conftest import NOON, SettableClock
+from tests.services.documented import as_documented
 
 ClientFor = Callable[..., TestClient]
 URL = "/v1/ledger"
@@ -34,8 +35,8 @@ def test_sealing_at_once_answers_with_the_checkpoint(client_for: ClientFor, engi
     first, second = admin.post(f"{URL}/seal").json(), admin.post(f"{URL}/seal").json()
     shown = client_for("auditor").get(f"{URL}/checkpoint").json()
 
-    assert SealAnswer.model_validate(first)
-    assert CheckpointAnswer.model_validate(shown)
+    assert as_documented(SealAnswer, first) == first
+    assert as_documented(CheckpointAnswer, shown) == shown
     assert first["sealed"] >= 5
     assert second["sealed"] == 0
     assert first["checkpoint"] == second["checkpoint"] == shown
@@ -59,7 +60,7 @@ def test_every_entry_is_proved(client_for: ClientFor, engine: Engine) -> None:
 
     found = officer.get(f"{URL}/proof", params={"entry": 299}).json()
 
-    assert ProofAnswer.model_validate(found)
+    assert as_documented(ProofAnswer, found) == found
     leaf = leaf_hash(found["line"].encode())
     assert leaf.hex() == found["leaf"]
     path = [bytes.fromhex(one) for one in found["path"]]
@@ -85,7 +86,7 @@ def test_entries_come_page_by_page_in_the_order_of_their_numbers(client_for: Cli
     query = {"from": 0, "to": 6, "limit": 5, "cursor": first["next_cursor"]}
     second = officer.get(f"{URL}/entries", params=query).json()
 
-    assert SealedEntryList.model_validate(first)
+    assert as_documented(SealedEntryList, first) == first
     assert [one["entry"] for one in first["items"] + second["items"]] == list(range(7))
     assert second["next_cursor"] is None
     proved = officer.get(f"{URL}/proof?entry=3").json()
@@ -135,7 +136,7 @@ def test_coverage_names_tables_keys_and_columns(client_for: ClientFor, engine: E
 
     found = client_for("auditor").get(f"{URL}/coverage").json()
 
-    assert CoverageList.model_validate(found)
+    assert as_documented(CoverageList, found) == found
     expected = {"table": "call_checks", "key": "check_id", "columns": ["check_id", "actor", "verdict", "checked_at"]}
     assert expected in found["items"]
 

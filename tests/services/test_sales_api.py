@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from services.api.sales import SaleAnswer, SaleList
 from tests.gate_facts import write_registers
 from tests.sale_bodies import SALE
+from tests.services.documented import as_documented
 
 ClientFor = Callable[..., TestClient]
 URL = "/v1/sales"
@@ -27,7 +28,7 @@ def officer(client_for: ClientFor, engine: Engine) -> TestClient:
 def registered(client: TestClient, **changes: object) -> dict[str, Any]:
     answer = client.post(URL, json={**SALE, **changes})
     assert answer.status_code == 201, answer.text
-    assert SaleAnswer.model_validate(answer.json())
+    assert as_documented(SaleAnswer, answer.json()) == answer.json()
     found: dict[str, Any] = answer.json()
     return found
 
@@ -300,7 +301,7 @@ def test_a_list_goes_by_centre_and_closing_day_newest_first_with_a_cursor(office
     registered(officer, policy_no="P-4", centre_id="centre-2")
 
     first = officer.get(URL, params={"centre_id": "centre-1", "from": "2026-11-02", "to": "2026-11-03", "limit": 1})
-    assert SaleList.model_validate(first.json())
+    assert as_documented(SaleList, first.json()) == first.json()
     cursor = first.json()["next_cursor"]
     second = officer.get(
         URL, params={"centre_id": "centre-1", "from": "2026-11-02", "to": "2026-11-03", "limit": 1, "cursor": cursor}

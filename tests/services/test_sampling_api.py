@@ -21,6 +21,7 @@ from tests.qa_sampling.sampled_sales import add_agency_sales, add_draw, add_sale
 from tests.qa_sampling.test_quotas import OVER
 from tests.qa_sampling.test_replacements import ENDS, move_end, with_recordings
 from tests.sale_bodies import SALE
+from tests.services.documented import as_documented
 
 ClientFor = Callable[..., TestClient]
 STRATUM = {"sales_mode": "own_centre", "centre_id": "centre-1", "class": "over_1y"}
@@ -44,7 +45,7 @@ def officer(client_for: ClientFor, engine: Engine, clock: SettableClock) -> Test
 def test_quotas_are_answered_as_the_contract_says(officer: TestClient) -> None:
     answer = officer.get(QUOTAS, params=MONTH).raise_for_status().json()
 
-    assert QuotaList.model_validate(answer)
+    assert as_documented(QuotaList, answer) == answer
     assert answer == {
         "items": [
             {
@@ -146,7 +147,7 @@ def test_a_year_by_day_can_be_asked(officer: TestClient) -> None:
 def test_the_forecast_says_what_is_due_and_whether_it_will_be_done(officer: TestClient) -> None:
     answer = officer.get(FORECAST, params={"days": 3}).raise_for_status().json()
 
-    assert ForecastAnswer.model_validate(answer)
+    assert as_documented(ForecastAnswer, answer) == answer
     assert answer["pace"]["inspectors"] == [
         {
             "inspector": "anna",
@@ -184,7 +185,7 @@ def test_failure_rates_have_their_interval_and_none_without_inspections(officer:
     answer = officer.get(RATES, params=MONTH).raise_for_status().json()
     none = officer.get(RATES, params={"from": "2026-12-01", "to": "2026-12-31"}).json()
 
-    assert FailureRateList.model_validate(answer)
+    assert as_documented(FailureRateList, answer) == answer
     [item] = answer["items"]
     assert (item["class"], item["inspected"], item["failed"], item["rate"]) == ("over_1y", 1, 1, 1.0)
     assert item["interval"] == pytest.approx([0.025, 1.0])
@@ -195,7 +196,7 @@ def test_failure_rates_of_items_are_given_when_asked_for(officer: TestClient) ->
     plain = officer.get(RATES, params=MONTH).json()
     answer = officer.get(RATES, params={**MONTH, "by_item": "true"}).raise_for_status().json()
 
-    assert FailureRateList.model_validate(answer)
+    assert as_documented(FailureRateList, answer) == answer
     assert plain["scorecard_items"] is None
     assert [(one["item_id"], one["inspected"], one["failed"]) for one in answer["scorecard_items"]] == [
         ("consent", 1, 0)

@@ -11,6 +11,7 @@ from qa_sampling.first_scorecard import ITEMS
 from qa_sampling.scorecards import adopt_first_scorecard, scorecard_in_force
 from services.api.scorecards import ScorecardAnswer, ScorecardList
 from tests.conftest import NOON, SettableClock
+from tests.services.documented import as_documented
 from tests.services.judging_house import ClientFor
 
 URL = "/v1/scorecards"
@@ -32,7 +33,7 @@ def officer(client_for: ClientFor) -> httpx2.Client:
 def test_a_house_begins_with_the_scorecard_that_comes_with_the_product(officer: httpx2.Client) -> None:
     [shipped] = officer.get(URL).json()["items"]
 
-    assert ScorecardAnswer.model_validate(shipped)
+    assert as_documented(ScorecardAnswer, shipped) == shipped
     assert (shipped["version"], shipped["pass_bp"], shipped["actor"]) == (1, 8000, "shipped")
     assert [one["item_id"] for one in shipped["items"]] == [item.item_id for item in ITEMS]
     assert officer.get(f"{URL}/1").json() == shipped
@@ -44,7 +45,7 @@ def test_a_version_counts_from_its_day_on(officer: httpx2.Client, engine: Engine
     assert added.status_code == 201
     assert (added.json()["version"], added.json()["actor"], added.json()["items"]) == (2, "officer", [ITEM])
     listed = officer.get(URL).json()
-    assert ScorecardList.model_validate(listed)
+    assert as_documented(ScorecardList, listed) == listed
     assert [one["version"] for one in listed["items"]] == [2, 1]
     with engine.begin() as connection:
         assert scorecard_in_force(connection, now=NOON).card.version == 1
