@@ -92,7 +92,7 @@ def write_registers(connection: Connection) -> None:
     insurer = Change(
         fields={"operating_regions": _EVERYWHERE, "telesales_since": "2015-01-01"}, effective_from=LONG_AGO
     )
-    defaults = {"name": "示例人寿", "operating_regions": [], "telesales_since": None, "major_penalties_on": []}
-    amend_insurer(connection, insurer, defaults=defaults, person="tests", now=NOON)
+    unsaid: dict[str, object] = {"operating_regions": [], "telesales_since": None, "major_penalties_on": []}
+    amend_insurer(connection, insurer, defaults={"name": "示例人寿", **unsaid}, person="tests", now=NOON)
     for register, row_id, fields in _ROWS:
         add_row(connection, register, row_id, Change(fields=fields, effective_from=LONG_AGO), person="tests", now=NOON)

@@ -3,12 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, insert, text
 
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
 from compliance.call_checks import Gate, check_calls, simulate_calls
-from compliance.call_facts import ProposedCall, Purpose
+from compliance.call_facts import ProposedCall
 from compliance.check_rows import JudgedCall
 from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
@@ -25,7 +26,7 @@ from infra.ids import new_id
 from tests.conftest import NOON
 from tests.gate_facts import CALL, LONG_AGO
 
-ALLOWED = ProposedCall(**{**CALL, "purpose": Purpose.SALES})
+ALLOWED = msgspec.convert(CALL, ProposedCall)
 ALLOWED_PHONE = "+8613800138000"
 CALENDAR = package_calendar()
 
@@ -39,7 +40,7 @@ def check(connection: Connection, *calls: ProposedCall, now: datetime = NOON) ->
 
 
 def to(callee: str, **changes: str) -> ProposedCall:
-    return ProposedCall(**{**CALL, "purpose": Purpose.SALES, "callee": callee, **changes})
+    return msgspec.convert({**CALL, "callee": callee, **changes}, ProposedCall)
 
 
 def simulate(connection: Connection, *calls: ProposedCall, at: datetime) -> list[JudgedCall]:

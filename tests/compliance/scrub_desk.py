@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, insert, text
 from compliance.block_entries import BlockSource
 from compliance.block_list import Refusal, block_person
 from compliance.call_checks import Gate, check_calls, simulate_calls
-from compliance.call_facts import ProposedCall, Purpose
+from compliance.call_facts import ProposedCall
 from compliance.customer_rows import put_customer
 from compliance.decision import Decision
 from compliance.policy import parse_policy
@@ -23,12 +23,13 @@ from compliance.registers import Change
 from compliance.scrubs import scrub_file
 from compliance.working_days import package_calendar
 from infra.ids import new_id
+from tests.compliance.judged_calls import ALLOWED
 from tests.conftest import NOON
-from tests.gate_facts import CALL, LONG_AGO, write_registers
+from tests.gate_facts import LONG_AGO, write_registers
 from tests.releases import approve_release
 
 CALENDAR = package_calendar()
-TEMPLATE = ProposedCall(**{**CALL, "purpose": Purpose.SALES, "callee": ""})
+TEMPLATE = replace(ALLOWED, callee="")
 HOUR = timedelta(hours=1)
 
 BLOCKED, EXTENDED, PERMANENT, RELEASED, REFUSED_AGAIN = range(13800138001, 13800138006)
@@ -87,13 +88,9 @@ class Desk:
     def _simulated(
         self, connection: Connection, callee: str, call: ProposedCall, at: datetime
     ) -> tuple[str | None, Decision]:
-        proposed = ProposedCall(**{**_as_dict(call), "callee": callee})
+        proposed = replace(call, callee=callee)
         [judged] = simulate_calls(connection, [proposed], policy=None, calendar=CALENDAR, at=at, now=NOON)
         return judged.callee.phone_e164, judged.decision
-
-
-def _as_dict(call: ProposedCall) -> dict[str, object]:
-    return {name: getattr(call, name) for name in call.__dataclass_fields__}
 
 
 def cells_of(e164: str | None, decision: Decision) -> list[str]:
@@ -163,6 +160,6 @@ def fill(connection: Connection) -> None:
             created_at=NOON - HOUR,
         )
     )
-    call = ProposedCall(**{**CALL, "purpose": Purpose.SALES, "callee": str(CALLED)})
+    call = replace(ALLOWED, callee=str(CALLED))
     gate = Gate(shelf=Shelf(), calendar=CALENDAR)
     check_calls(connection, [call, call], gate=gate, actors=["d", "d"], now=NOON - timedelta(minutes=30))

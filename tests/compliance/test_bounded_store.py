@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from threading import Event
 
 import pytest
@@ -33,6 +33,10 @@ class Store:
     def newest(self) -> str | None:
         self._work()
         return self.note
+
+    def of_day(self, day: date) -> str | None:
+        self._work()
+        return f"note of {day}"
 
     def put(self, note: str, *, sealed_at: datetime) -> None:
         self._work()
@@ -74,7 +78,7 @@ def test_what_the_store_answers_is_passed_on(store: Store) -> None:
     bounded.put("later", sealed_at=NOON + timedelta(days=1))
     bounded.put_keys("{}")
 
-    assert (bounded.newest(), store.asked) == ("later", 3)
+    assert (bounded.newest(), bounded.of_day(NOON.date()), store.asked) == ("later", "note of 2026-11-23", 4)
     assert (store.keys, store.sealed_at) == ("{}", NOON + timedelta(days=1))
 
 

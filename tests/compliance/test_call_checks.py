@@ -62,12 +62,11 @@ def test_empty_registers_deny_with_every_missing_fact(connection: Connection) ->
 def test_a_register_change_counts_for_the_next_decision_of_the_same_process(connection: Connection) -> None:
     write_registers(connection)
     same_gate = gate()
-    ask = {"gate": same_gate, "actors": ["dialer"], "now": NOON}
-    [before] = check_calls(connection, [ALLOWED], **ask)
+    [before] = check_calls(connection, [ALLOWED], gate=same_gate, actors=["dialer"], now=NOON)
 
     closed = Change(fields={"state": "closed"}, effective_from=NOON.date())
     amend_row(connection, Register.CENTRES, "centre-1", closed, person="tests", now=NOON)
-    [after] = check_calls(connection, [ALLOWED], **ask)
+    [after] = check_calls(connection, [ALLOWED], gate=same_gate, actors=["dialer"], now=NOON)
 
     assert before.decision.verdict is Verdict.ALLOW
     assert codes(after) == {"centre_not_open"}

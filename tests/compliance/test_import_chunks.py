@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from compliance.block_list import BlockChange, BlockSource, Refusal, block_person
+from compliance.block_entries import BlockSource
+from compliance.block_list import BlockChange, Refusal, block_person
 from tests.compliance.import_lists import DAY, MORE_THAN_ENOUGH_S, Importer, counts
 from tests.conftest import NOON
 from tests.infra.deadline import wait_until

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, insert, text, update
 
-from compliance.block_list import BlockChange, BlockSource, Refusal, block_person
+from compliance.block_entries import BlockSource
+from compliance.block_list import BlockChange, Refusal, block_person
 from compliance.do_not_call import PERMANENT, blocked_through
 from compliance.import_plan import demand_of
 from compliance.import_rows import ImportedRefusal

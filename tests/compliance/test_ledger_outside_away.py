@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -121,6 +121,9 @@ class SharedPlace:
 
     def newest(self) -> str | None:
         return self.notes.pop(0) if len(self.notes) > 1 else self.notes[0]
+
+    def of_day(self, day: date) -> str | None:  # noqa: ARG002 - it keeps no notes of days
+        return None
 
     def put(self, note: str, *, sealed_at: datetime) -> None:
         assert sealed_at.tzinfo is not None

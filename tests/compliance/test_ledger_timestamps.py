@@ -10,7 +10,7 @@ from compliance.ledger_attestations import Attestation, AttestationKind
 from compliance.ledger_timestamps import INCIDENT, TimestampAuthority, stamp_newest
 from infra.clock import seconds_running
 from tests.compliance.attested_ledger import AttestedLedger
-from tests.compliance.time_stamp_authority import Authority, Chain, time_stamp_authority
+from tests.compliance.time_stamp_authority import Authority, Chain, Manners, time_stamp_authority
 from tests.conftest import NOON, SettableClock
 from tests.infra.raw_server import Behaviour, drips, raw_server, says, says_and_hangs
 
@@ -100,11 +100,10 @@ def test_a_clock_that_was_set_back_does_not_end_stamping(ledger: AttestedLedger,
         pytest.param({"pki_status": "waiting"}, id="waiting"),
     ],
 )
-def test_an_authority_that_gives_nothing_is_logged_and_asked_again(
-    ledger: AttestedLedger, manners: dict[str, object]
-) -> None:
+def test_an_authority_that_gives_nothing_is_logged_and_asked_again(ledger: AttestedLedger, manners: Manners) -> None:
     ledger.seal()
-    with time_stamp_authority(chain=CHAIN, **manners) as authority:
+    asked: Manners = {"chain": CHAIN, **manners}
+    with time_stamp_authority(**asked) as authority:
         assert stamp(ledger, authority.url) is None
         authority.status, authority.pki_status = 200, "granted"
         again = stamp(ledger, authority.url)
@@ -157,10 +156,11 @@ def test_sealing_goes_on_beside_an_authority_that_never_answers(
     ],
 )
 def test_an_authority_that_lies_is_an_incident_once_and_stops_nothing(
-    ledger: AttestedLedger, manners: dict[str, object], said: str
+    ledger: AttestedLedger, manners: Manners, said: str
 ) -> None:
     ledger.seal(3)
-    with time_stamp_authority(**{"chain": CHAIN, **manners}) as authority:
+    asked: Manners = {"chain": CHAIN, **manners}
+    with time_stamp_authority(**asked) as authority:
         assert stamp(ledger, authority.url) is None
         assert stamp(ledger, authority.url) is None
 

@@ -1,5 +1,6 @@
 """What the gate and its records make of a raised block: the longer end counts from when it was recorded."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from compliance.decision import ReasonCode, Verdict
 from compliance.register_book import Shelf
 from compliance.registers import Change, Register, add_row
 from compliance.working_days import package_calendar
+from tests.compliance.judged_calls import ALLOWED
 from tests.compliance.raises import MARCH, PHONE, SECOND, adopted, refused, release, run
 from tests.conftest import NOON
 from tests.gate_facts import CALL, LONG_AGO, write_registers
@@ -22,8 +24,6 @@ CALENDAR = package_calendar()
 RAISED_AT = NOON + timedelta(seconds=20)
 SIX, TWELVE = "2026-09-16T00:00:00+08:00", "2027-03-26T00:00:00+08:00"
 """Until when MARCH denies. The calendar of 2027 is not known yet: ten days more."""
-
-ALLOWED = ProposedCall(**{**CALL, "purpose": Purpose.SALES})  # type: ignore[arg-type]
 
 
 def check(engine: Engine, *, now: datetime, call: ProposedCall = ALLOWED) -> JudgedCall:
@@ -81,7 +81,7 @@ def test_a_simulation_knows_a_raise_from_when_it_was_recorded(
 ) -> None:
     refused(engine, customer_id="c-1")
     run(engine, adopted(engine, 12), now=RAISED_AT)
-    other = ProposedCall(**{**CALL, "purpose": Purpose.SALES, "callee": "13700137000", "customer_id": "c-1"})  # type: ignore[arg-type]
+    other = replace(ALLOWED, callee="13700137000", customer_id="c-1")
 
     assert simulated(engine, at, other if by_customer else ALLOWED) == until
 
@@ -132,7 +132,7 @@ def test_service_that_was_allowed_to_a_blocked_person_is_not_superseded_by_a_rai
         add_row(connection, Register.CUSTOMERS, "C", Change(body, LONG_AGO), person="t", now=NOON)
     refused(engine, NOON - SECOND)
     job_id = adopted(engine, 12)
-    service = ProposedCall(**{**CALL, "purpose": Purpose.SERVICE, "customer_id": "C"})  # type: ignore[arg-type]
+    service = replace(ALLOWED, purpose=Purpose.SERVICE, customer_id="C")
     judged = check(engine, now=NOON, call=service)
     run(engine, job_id, now=RAISED_AT)
 

@@ -178,7 +178,7 @@ def test_an_id_of_the_caller_is_taken_once(connection: Connection) -> None:
 
 
 def test_the_first_change_makes_the_insurer_and_the_next_keeps_what_it_said(connection: Connection) -> None:
-    defaults = {"name": None, "operating_regions": []}
+    defaults: dict[str, object] = {"name": None, "operating_regions": []}
 
     amend_insurer(connection, Change({"name": "x"}), defaults=defaults, person="admin", now=NOW)
     second = amend_insurer(
@@ -299,7 +299,7 @@ def entered(history: list[StoredVersion], change: Change) -> list[StoredVersion]
 
 @given(st.lists(changes, max_size=8), changes, days)
 def test_a_new_version_changes_nothing_of_the_days_before_it(history: list[Change], change: Change, day: date) -> None:
-    before = reduce(entered, history, [])
+    before: list[StoredVersion] = reduce(entered, history, [])
     after = entered(before, change)
     first_day = change.effective_from or TODAY
 

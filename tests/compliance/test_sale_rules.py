@@ -93,18 +93,17 @@ def test_a_proper_sale_has_no_findings() -> None:
 
 PARTICIPATING = replace(PRODUCT, type=ProductType.PARTICIPATING)
 TRAINED = replace(AGENT, participating_trained_on=SINCE)
-SIGNED = {"is_by_recording": False}
 FOUND: dict[str, tuple[SaleFacts, list[tuple[str, str]]]] = {
     "unit-linked": (
-        replace(with_side(product=(replace(PRODUCT, type=ProductType.UNIT_LINKED),)), **SIGNED),
+        replace(with_side(product=(replace(PRODUCT, type=ProductType.UNIT_LINKED),)), is_by_recording=False),
         [("product_not_permitted", "19")],
     ),
     "participating, two clean years and special training": (
-        replace(with_side(product=(PARTICIPATING,), agent=(TRAINED,)), **SIGNED),
+        replace(with_side(product=(PARTICIPATING,), agent=(TRAINED,)), is_by_recording=False),
         [],
     ),
     "participating without special training": (
-        replace(with_side(product=(PARTICIPATING,)), **SIGNED),
+        replace(with_side(product=(PARTICIPATING,)), is_by_recording=False),
         [("agent_not_qualified", "26")],
     ),
     "G04: participating after a major penalty": (
@@ -114,7 +113,7 @@ FOUND: dict[str, tuple[SaleFacts, list[tuple[str, str]]]] = {
                 agent=(TRAINED,),
                 insurer=(replace(INSURER, major_penalties_on=(date(2025, 8, 1),)),),
             ),
-            **SIGNED,
+            is_by_recording=False,
         ),
         [("product_not_permitted", "19")],
     ),
@@ -125,7 +124,7 @@ FOUND: dict[str, tuple[SaleFacts, list[tuple[str, str]]]] = {
                 agent=(TRAINED,),
                 insurer=(replace(INSURER, telesales_since=date(2024, 11, 23)),),
             ),
-            **SIGNED,
+            is_by_recording=False,
         ),
         [("product_not_permitted", "19")],
     ),
@@ -194,7 +193,7 @@ FOUND: dict[str, tuple[SaleFacts, list[tuple[str, str]]]] = {
         [("applicant_age", "30(1)")],
     ),
     "a wrong age, confirmed by signature": (
-        replace(SALE, application=replace(SALE.application, birth_date=date(1960, 1, 1)), **SIGNED),
+        replace(SALE, application=replace(SALE.application, birth_date=date(1960, 1, 1)), is_by_recording=False),
         [],
     ),
     "no calls": (replace(SALE, has_calls=False), [("no_recorded_call", "27")]),

@@ -2,7 +2,7 @@ import tomllib
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,17 @@ CASES = tomllib.loads((Path(__file__).parents[1] / "cases" / "cooling_off.toml")
 CALENDAR = package_calendar()
 
 days = st.dates(min_value=date(2020, 1, 1), max_value=date(2026, 12, 31))
-facts = st.lists(st.tuples(st.sampled_from(["receipt_confirmed_on", "effective_on"]), days), min_size=1, max_size=6)
+
+
+class Correction(TypedDict, total=False):
+    """A day of a sale that becomes known later, or otherwise than before."""
+
+    receipt_confirmed_on: date
+    effective_on: date
+
+
+corrections_of_days = st.builds(Correction, receipt_confirmed_on=days) | st.builds(Correction, effective_on=days)
+facts = st.lists(corrections_of_days, min_size=1, max_size=6)
 
 
 def sale_of(case: dict[str, Any]) -> SaleTerms:
@@ -133,12 +143,10 @@ def test_a_right_found_before_stays_when_the_facts_are_gone() -> None:
 
 
 @given(sale=sales, corrections=facts)
-def test_in_any_order_of_corrections_the_right_moves_only_later(
-    sale: SaleTerms, corrections: list[tuple[str, date]]
-) -> None:
+def test_in_any_order_of_corrections_the_right_moves_only_later(sale: SaleTerms, corrections: list[Correction]) -> None:
     seen: list[date] = []
-    for name, day in corrections:
-        sale = replace(sale, **{name: day})
+    for correction in corrections:
+        sale = replace(sale, **correction)
         found = customer_right(sale, CALENDAR, existing=seen[-1] if seen else None)
         seen += [] if found is None else [found.on]
 
@@ -147,12 +155,12 @@ def test_in_any_order_of_corrections_the_right_moves_only_later(
 
 @given(sale=sales, corrections=facts)
 def test_in_any_order_of_corrections_a_known_window_moves_only_earlier(
-    sale: SaleTerms, corrections: list[tuple[str, date]]
+    sale: SaleTerms, corrections: list[Correction]
 ) -> None:
     stands = inspection_window(sale)
     known: list[datetime] = []
-    for name, day in corrections:
-        sale = replace(sale, **{name: day})
+    for correction in corrections:
+        sale = replace(sale, **correction)
         stands = replaced_window(stands, inspection_window(sale))
         known += [] if stands.basis is WindowBasis.CLOSING_DAY else [stands.before]
 

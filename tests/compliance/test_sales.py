@@ -64,10 +64,16 @@ def codes(registered: Registered) -> list[str]:
     return [one["code"] for one in registered.sale.findings]
 
 
-def call(call_id: str, direction: Direction, **numbers: str) -> CallRecord:
+def call(call_id: str, direction: Direction, *, caller: str | None = None, callee: str | None = None) -> CallRecord:
     started_at = NOON - timedelta(days=21, hours=2)
     return CallRecord(
-        call_id=call_id, direction=direction, started_at=started_at, outcome=CallOutcome.SOLD, agent_id=None, **numbers
+        call_id=call_id,
+        direction=direction,
+        started_at=started_at,
+        outcome=CallOutcome.SOLD,
+        agent_id=None,
+        caller=caller,
+        callee=callee,
     )
 
 

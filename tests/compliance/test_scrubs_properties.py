@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,6 @@ from tests.compliance.scrub_desk import (
     table,
 )
 from tests.conftest import NOON
-from tests.gate_facts import CALL
 
 SPELLINGS: list[Callable[[int], str]] = [
     str,
@@ -58,7 +58,7 @@ INSTANTS = st.sampled_from(
 CALLS = st.sampled_from(
     [
         TEMPLATE,
-        ProposedCall(**{**CALL, "purpose": Purpose.SERVICE, "callee": ""}),
+        replace(TEMPLATE, purpose=Purpose.SERVICE),
         ProposedCall(callee="", purpose=Purpose.APPOINTMENT, centre_id="centre-1"),
     ]
 )
@@ -85,7 +85,7 @@ def test_each_row_gets_the_verdict_of_its_simulation(
 
 def test_a_scrub_of_the_present_gives_the_verdicts_of_checks(desk: Desk) -> None:
     with desk.engine.connect() as connection:
-        calls = [ProposedCall(**{**CALL, "purpose": Purpose.SALES, "callee": str(phone)}) for phone in SPECIAL]
+        calls = [replace(TEMPLATE, callee=str(phone)) for phone in SPECIAL]
         gate = Gate(shelf=Shelf(), calendar=CALENDAR)
         checked = check_calls(connection, calls, gate=gate, actors=["d"] * len(calls), now=NOON)
 

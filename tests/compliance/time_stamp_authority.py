@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import TypedDict, Unpack
 
 from asn1crypto import algos, cms, core, tsp  # type: ignore[import-untyped]  # it ships no types
 from asn1crypto import x509 as asn1_x509
@@ -139,10 +140,25 @@ class Authority:
         )
 
 
+class Manners(TypedDict, total=False):
+    """What differs in an authority from one that does everything right, by the fields of `Authority`."""
+
+    chain: Chain
+    at: datetime
+    status: int
+    pki_status: str
+    nonce_off_by: int
+    imprint: bytes | None
+    has_nonce: bool
+    has_certificate: bool
+    flips: bool
+    content: bytes | None
+
+
 @contextmanager
-def time_stamp_authority(made_as: type[Authority] = Authority, **manners: object) -> Iterator[Authority]:
+def time_stamp_authority(made_as: type[Authority] = Authority, **manners: Unpack[Manners]) -> Iterator[Authority]:
     """Serve time stamps until the end of the block."""
-    authority = made_as(**manners)  # type: ignore[arg-type]  # the fields of the class
+    authority = made_as(**manners)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
