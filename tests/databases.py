@@ -139,7 +139,7 @@ class Databases:
         return True
 
     def _administer(self, statement: str, *names: str) -> None:
-        self._administrator.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+        self._administrator.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager

@@ -82,10 +82,10 @@ class LedgerEditor:
             {"source": one.source},
         )
         places = one.places | {(other.table, key) for key in (*one.keys, *other.keys)} | {(one.table, other.keys[0])}
-        strange = {
+        strange: set[Place] = {
             (table, key) for table in (one.table, f"{one.table}s", "", "保险🚫") for key in (*one.keys, "x", "", None)
         }
-        return Touched(entries={one.number}, places=places | strange)  # type: ignore[arg-type]  # a key may be none
+        return Touched(entries={one.number}, places=places | strange)
 
     def salt(self, connection: Connection) -> Touched:
         """Change the salt of a row in the latest entry about it: the row can no longer be shown to be the one."""

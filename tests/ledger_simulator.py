@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,8 +74,8 @@ def _json(content: object) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _lines(lines: "Sequence[bytes] | object") -> bytes:
-    return b"".join(one + b"\n" for one in lines)  # type: ignore[attr-defined]
+def _lines(lines: Iterable[bytes]) -> bytes:
+    return b"".join(one + b"\n" for one in lines)
 
 
 class Ledger:
@@ -174,7 +174,7 @@ class Ledger:
             "coverage": COVERAGE,
             "exported_at": "2026-11-23T05:00:00.000000Z",
         }
-        earlier = [
+        earlier: list[dict[str, object]] = [
             {"note": text, "consistency": self._path(consistency_ranges(old, size))} for old, text in self.notes[:-1]
         ]
         leaves = b"".join(leaf_hash(line)[: ledger_verifier.LEAF_START] for line in self.lines[begin:end])

@@ -1,7 +1,7 @@
 """A store over HTTP that speaks S3 with Object Lock, and does in one thing what a test says."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from infra.clock import utc_now
 from tests.lock_bucket import LockBucket, LockVersion, Refusal
 from tests.s3_signature import is_signed
 
+Headers = Mapping[str, str | None]
 SECRET = "secret-of-mine"
 
 
@@ -179,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is not Fault.ANYBODY and not is_signed(self.command, self.path, self.headers):
             raise Refusal(403, "SignatureDoesNotMatch")
 
-    def _done(self, status: int = 200, body: str = "", **headers: str | None) -> None:
+    def _done(self, status: int = 200, body: str = "", *, headers: Headers | None = None) -> None:
         """Answer a change, unless it goes wrong after it was made."""
         if self.fault is Fault.FAILS_AFTERWARDS:
             raise Refusal(500, "InternalError")
@@ -187,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _NoAnswerError
         if self.fault is Fault.HANGS_AFTERWARDS:
             raise _SilenceError
-        self._send(status, body.encode(), **headers)
+        self._send(status, body.encode(), headers=headers)
 
     def _versioning(self) -> None:
         status = "" if self.fault is Fault.NO_VERSIONS else "<Status>Enabled</Status>"
@@ -222,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is Fault.NO_ENCRYPTION and "x-amz-server-side-encryption" in self.headers:
             raise Refusal(400, "InvalidArgument")
         if self.fault is Fault.FORGETS:
-            return self._done(**{"x-amz-version-id": "v999999"})
+            return self._done(headers={"x-amz-version-id": "v999999"})
         body = self.body[::-1] if self.fault is Fault.OTHER_CHECKSUM else self.body
         version = LockVersion("", body, self.simulator.now())
         if self.fault is not Fault.OTHER_CHECKSUM and given not in {None, version.checksum}:
@@ -249,13 +250,13 @@ class _Handler(BaseHTTPRequestHandler):
             version.version_id = "null"
         named = None if self.fault is Fault.NO_VERSIONS else version.version_id
         answer = f"<CompleteMultipartUploadResult><ETag>{version.etag}</ETag></CompleteMultipartUploadResult>"
-        self._done(body=answer if version.parts else "", ETag=version.etag, **_shown(version, named))
+        self._done(body=answer if version.parts else "", headers={"ETag": version.etag, **_shown(version, named)})
 
     def _head(self) -> None:
         version = self._found()
         body = version.body or b""
         length = len(body) - 1 if self.fault is Fault.SHORTER else len(body)
-        self._send(200, None, length=length, **self._told(version))
+        self._send(200, None, length=length, headers=self._told(version))
 
     def _get(self) -> None:
         version = self._found()
@@ -267,14 +268,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is Fault.SHORTER:
             body = body[:-1]
         if self.fault is Fault.CUT:
-            self._send(status, None, length=len(body), **self._told(version))
+            self._send(status, None, length=len(body), headers=self._told(version))
             self.wfile.write(body[: len(body) // 2])
             self.close_connection = True
         elif self.fault is Fault.DRIPS:
-            self._send(status, None, length=len(body), **self._told(version))
+            self._send(status, None, length=len(body), headers=self._told(version))
             self._drip(body)
         else:
-            self._send(status, body, **self._told(version))
+            self._send(status, body, headers=self._told(version))
 
     def _drip(self, body: bytes) -> None:
         with suppress(OSError):  # whoever reads may have had enough
@@ -332,7 +333,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _part(self) -> None:
         parts = self.simulator.bucket.uploads[self.query["uploadId"]]
         parts[int(self.query["partNumber"])] = self.body
-        self._done(ETag=f'"{len(self.body)}"')
+        self._done(headers={"ETag": f'"{len(self.body)}"'})
 
     def _begin(self) -> None:
         upload_id = f"u{len(self.simulator.bucket.uploads) + 1}"
@@ -353,9 +354,11 @@ class _Handler(BaseHTTPRequestHandler):
         said = f"<Error><Code>{code}</Code><Message>{SECRET}</Message></Error>"
         self._send(status, b"" if self.command == "HEAD" else said.encode())
 
-    def _send(self, status: int, body: bytes | None, *, length: int | None = None, **headers: str | None) -> None:
+    def _send(
+        self, status: int, body: bytes | None, *, length: int | None = None, headers: Headers | None = None
+    ) -> None:
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in (headers or {}).items():
             if value is not None:
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(body or b"") if length is None else length))

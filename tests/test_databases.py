@@ -87,7 +87,7 @@ def _used(pool: Databases, statements: str) -> tuple[str, psycopg.Connection]:
     """Return a database in which the statements ran, and the session that ran them, still open."""
     name = pool.take()
     session = psycopg.connect(pool.server.libpq_url(name), autocommit=True)
-    session.execute(statements)  # type: ignore[call-overload]  # from the tables above
+    session.execute(statements)
     return name, session
 
 
@@ -124,7 +124,7 @@ def test_a_database_that_was_changed_is_not_used_again(pool: Databases, template
 def test_a_database_that_was_dropped_is_made_anew(pool: Databases) -> None:
     name = pool.take()
     with psycopg.connect(pool.server.libpq_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name}")  # type: ignore[call-overload]  # a name of the pool's own
+        connection.execute(f"DROP DATABASE {name}")
     pool.give_back(name)
     assert pool.take() != name
 

@@ -46,6 +46,9 @@ def versions(root: Path) -> list[str]:
     return [one.version_id for one in reversed(opened(root).versions(KEY))]
 
 
+FREE: str
+"""The version that nothing holds."""
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "put": lambda root: opened(root).put(KEY, content(root, b"other"), is_held=True),
     "put under a new key": lambda root: opened(root).put("cd/ef/new", content(root, b"new"), is_held=True),

@@ -24,6 +24,17 @@ def store(tmp_path: Path, clock: SettableClock) -> DirectoryStore:
     return DirectoryStore(tmp_path / "store", clock=clock)
 
 
+def noted(called: list[str], name: str) -> Callable[..., object]:
+    """Return what does as the function of `os` of this name, and notes in `called` that it was called."""
+    real = getattr(os, name)
+
+    def call(*given: object) -> object:
+        called.append(name)
+        return real(*given)
+
+    return call
+
+
 def files(tmp_path: Path) -> set[str]:
     return {str(path.relative_to(tmp_path / "store")) for path in (tmp_path / "store").rglob("*") if path.is_file()}
 
@@ -211,10 +222,10 @@ def test_bytes_and_line_are_each_on_disk_before_the_next_step(
     store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put(KEY, content(tmp_path, b"voice"), is_held=True)
-    given, called = content(tmp_path, b"other"), []
+    called: list[str] = []
+    given = content(tmp_path, b"other")
     for name in ("fsync", "replace", "pwrite"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *given, name=name, real=real: called.append(name) or real(*given))
+        monkeypatch.setattr(os, name, noted(called, name))
 
     store.put("cd/other", given, is_held=True)
 
@@ -227,8 +238,7 @@ def test_that_a_version_is_gone_is_on_disk_before_its_bytes_go(
     version_id = store.put(KEY, content(tmp_path, b"voice"), is_held=False).version_id
     called: list[str] = []
     for name in ("fsync", "unlink", "pwrite"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *given, name=name, real=real: called.append(name) or real(*given))
+        monkeypatch.setattr(os, name, noted(called, name))
 
     store.delete_version(KEY, version_id)
 

@@ -229,7 +229,7 @@ def test_no_request_leaves_a_number_a_name_or_a_token_in_the_log(
         query = {one["name"]: value for one in operation.get("parameters", []) if one["in"] == "query"}
         client.request(method, url, params=query, headers={"Idempotency-Key": PHONE})
     for body in bodies(operation) if method != "GET" else []:
-        client.request(method, re.sub(r"\{[^}]*\}", "x", path), json=body, headers={"User-Agent": PERSON.encode()})
+        client.request(method, re.sub(r"\{[^}]*\}", "x", path), json=body, headers={b"User-Agent": PERSON.encode()})
     client.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
 
     written = json.dumps(lines(), ensure_ascii=False)

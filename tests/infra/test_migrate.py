@@ -233,7 +233,8 @@ AT_COMMIT = text("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def entry_id_of(entry: Connection) -> UUID:
-    return entry.execute(select(do_not_call_entries.c.entry_id)).scalar_one()
+    entry_id: UUID = entry.execute(select(do_not_call_entries.c.entry_id)).scalar_one()
+    return entry_id
 
 
 def test_an_entry_is_released_with_an_approval_of_that_instant_in_either_order(entry: Connection) -> None:

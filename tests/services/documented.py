@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 
-def as_documented(model: type[BaseModel], answer: object) -> Any:  # noqa: ANN401 - JSON
+def as_documented(model: type[BaseModel], answer: object) -> Any:
     """Return what `model` documents of `answer`, as it would be written: the same as `answer` if that is all of it.
 
     Raises ValidationError where a required field is missing or is no value of its kind.

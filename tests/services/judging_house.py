@@ -1,6 +1,6 @@
 """A house whose inspectors hear sales and judge them over HTTP, by the scorecard that comes with the product."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,7 +49,7 @@ class House:
     def client(self, person: str, role: str = "inspector") -> httpx2.Client:
         if (person, role) not in self._clients:
             made = self.client_for(role, owner=person)
-            made.app.state.telesales.lots = lambda _below: self.lot  # type: ignore[attr-defined] - a TestClient has it
+            made.app.state.telesales.lots = lambda _below: self.lot  # type: ignore[attr-defined]  # a TestClient
             self._clients[person, role] = made
         return self._clients[person, role]
 
@@ -81,7 +81,7 @@ class House:
         assert heard.status_code == 200, heard.text
 
     def submit(
-        self, person: str, inspection_id: object, given: Sequence[dict[str, object]] | None = None, **more: Any
+        self, person: str, inspection_id: object, given: Sequence[Mapping[str, object]] | None = None, **more: Any
     ) -> httpx2.Response:
         body = {"answers": answers() if given is None else list(given)}
         return self.client(person).post(f"{URL}/{inspection_id}/submit", json=body, **more)

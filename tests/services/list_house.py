@@ -29,12 +29,12 @@ class House:
         return self.shared.client(role)
 
     def send(
-        self, content: bytes = LIST, *, role: str = "dialer", key: str | None = None, **fields: str
+        self, content: bytes = LIST, *, role: str = "dialer", key: str | None = None, form: dict[str, str] | None = None
     ) -> httpx2.Response:
         return self.client(role).post(
             "/v1/scrubs",
             files={"file": ("list.csv", content)},
-            data={**FIELDS, **fields},
+            data={**FIELDS, **(form or {})},
             headers={} if key is None else {"Idempotency-Key": key},
         )
 

@@ -1,5 +1,6 @@
 """Listeners that ask for audio and never take a piece of it, beside a request that wants something else."""
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ class Ended:
 
     is_told: bool = False
 
-    async def receive(self) -> dict[str, object]:
+    async def receive(self) -> MutableMapping[str, Any]:
         if self.is_told:
             await anyio.sleep_forever()
         self.is_told = True
@@ -38,7 +39,7 @@ class Stalled:
 
     begun: anyio.Event = field(default_factory=anyio.Event)
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.body":
             self.begun.set()
             await anyio.sleep_forever()
@@ -48,7 +49,7 @@ class Stalled:
 class Answered:
     status: int = 0
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: MutableMapping[str, Any]) -> None:
         self.status = message.get("status", self.status)
 
 

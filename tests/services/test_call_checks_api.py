@@ -1,7 +1,7 @@
 """Call checks over HTTP, on the whole application with its real database."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -114,7 +114,7 @@ def test_broken_json_is_refused_without_a_server_error(dialer: TestClient, conte
 def test_more_than_20_mb_of_json_is_413(dialer: TestClient) -> None:
     announced = dialer.post(URL + "/batch", content=b" " * (20 * 1024 * 1024 + 1))
 
-    def stream() -> object:
+    def stream() -> Iterator[bytes]:
         for _ in range(21):
             yield b" " * 1024 * 1024
 

@@ -79,9 +79,14 @@ def _sale(policy_no: str, closed_at: datetime, *, centre_id: str = "c1", cooling
         medical_exam=False,
         gift=False,
     )
-    known = {"receipt_on": date(2026, 11, 20), "delivered_on": date(2026, 11, 19)}
     return PlannedSale(
-        sale=sale, has_medical_exam=False, callee_e164="+8613800138000", region=None, recorded_at=closed_at, **known
+        sale=sale,
+        has_medical_exam=False,
+        callee_e164="+8613800138000",
+        region=None,
+        recorded_at=closed_at,
+        receipt_on=date(2026, 11, 20),
+        delivered_on=date(2026, 11, 19),
     )
 
 

@@ -44,7 +44,7 @@ def dialer(shared: SharedApp) -> TestClient:
 def test_all_but_a_live_bearer_token_are_401(shared: SharedApp, header: str) -> None:
     value = header.format(token=shared.tokens["dialer"]).encode("latin-1")
 
-    response = shared.client().get("/v1/centres", headers={"Authorization": value})
+    response = shared.client().get("/v1/centres", headers={b"Authorization": value})
 
     assert response.status_code == 401
     assert response.headers["content-type"] == PROBLEM
@@ -306,7 +306,10 @@ def test_who_goes_away_before_the_body_is_whole_is_no_fault(
     shared: SharedApp, dialer: TestClient, key: list[tuple[bytes, bytes]]
 ) -> None:
     sent: list[object] = []
-    coming = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}]
+    coming: list[MutableMapping[str, Any]] = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": b"{", "more_body": True},
+    ]
     scope = {
         "type": "http",
         "method": "POST",

@@ -91,7 +91,7 @@ def test_a_refused_request_leaves_its_key_free(shared: SharedApp, key: dict[str,
 
 @pytest.mark.parametrize("bad", ["", "x" * 256, "a\tb", "\x7f", "钥匙"])
 def test_a_key_that_is_no_printable_ascii_is_422(shared: SharedApp, bad: str) -> None:
-    response = shared.client("officer").post("/v1/do-not-call", json=REFUSAL, headers={HEADER: bad.encode()})
+    response = shared.client("officer").post("/v1/do-not-call", json=REFUSAL, headers={HEADER.encode(): bad.encode()})
 
     assert response.status_code == 422
     assert [one["loc"] for one in response.json()["errors"]] == [HEADER]

@@ -143,10 +143,10 @@ def test_who_does_not_hold_the_inspection_cannot_submit_it(house: House) -> None
 def test_submitted_twice_is_409_and_with_the_same_key_the_same_answer(house: House) -> None:
     inspection_id = house.add()
     house.hear(FIRST, house.claim())
-    keyed = {"headers": {"Idempotency-Key": "once"}}
+    keyed = {"Idempotency-Key": "once"}
 
-    first = house.submit(FIRST, inspection_id, **keyed)
-    replayed = house.submit(FIRST, inspection_id, **keyed)
+    first = house.submit(FIRST, inspection_id, headers=keyed)
+    replayed = house.submit(FIRST, inspection_id, headers=keyed)
     again = house.submit(FIRST, inspection_id)
 
     assert first.status_code == 200

@@ -106,8 +106,8 @@ def test_entries_are_chosen_by_the_day_on_which_they_were_recorded(client_for: C
     first = officer.get(f"{URL}/entries", params={**days, "limit": 2}).json()
     rest = officer.get(f"{URL}/entries", params={**days, "limit": 2, "cursor": first["next_cursor"]}).json()
 
-    at = [one["at"] for one in first["items"] + rest["items"]]
-    assert at == ["2026-11-21T12:00:00+08:00", "2026-11-21T12:00:00+08:00", "2026-11-22T12:00:00+08:00"]
+    instants = [one["at"] for one in first["items"] + rest["items"]]
+    assert instants == ["2026-11-21T12:00:00+08:00", "2026-11-21T12:00:00+08:00", "2026-11-22T12:00:00+08:00"]
     assert officer.get(f"{URL}/entries?from=2026-11-20&to=2026-11-20").json()["items"][0]["at"][:10] == "2026-11-20"
 
 

@@ -56,7 +56,7 @@ def seal_again(connection: Connection, signer: Signer) -> None:
     connection.execute(text("DELETE FROM ledger_checkpoints"))
     seal(connection, signer=signer, now=NOON)
     for one in kept:
-        names = ", ".join(one)
+        names = ", ".join(one.keys())
         values = ", ".join(f":{name}" for name in one)
         connection.execute(
             text(f"INSERT INTO ledger_checkpoints ({names}) VALUES ({values}) ON CONFLICT (size) DO UPDATE SET root ="  # noqa: S608

@@ -43,7 +43,7 @@ def test_a_list_is_scrubbed(house: House) -> None:
 
 
 def test_an_instant_makes_it_a_simulation(house: House) -> None:
-    job_id = house.send(at="2026-11-23T22:00:00+08:00").json()["job_id"]
+    job_id = house.send(form={"at": "2026-11-23T22:00:00+08:00"}).json()["job_id"]
     run_job(house.worker, UUID(job_id))
 
     result = house.job(job_id)["result"]
@@ -100,7 +100,7 @@ def test_the_same_key_with_something_else_is_409(house: House, content: bytes, f
     house.send(key=key)
     before = house.uploads()
 
-    again = house.send(content, key=key, **fields)
+    again = house.send(content, key=key, form=fields)
 
     assert again.status_code == 409
     assert house.uploads() == before

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ class Watched:
         self._left = attempts
         self.done = Event()
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def probe(self) -> list[ProbeRow]:

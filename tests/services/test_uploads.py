@@ -45,7 +45,7 @@ def test_the_upload_is_stored_whole_with_its_digest_for_its_owner_only(house: Ho
 def test_bad_fields_are_422_and_leave_no_upload(house: House, fields: dict[str, str]) -> None:
     before = house.uploads()
 
-    refused = house.send(**fields)
+    refused = house.send(form=fields)
 
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["loc"] == next(iter(fields))
