@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from sqlalchemy import Connection, insert, text
@@ -87,6 +87,13 @@ def add_call(connection: Connection, call_id: str, **values: object) -> None:
         "recorded_at": NOON,
     }
     connection.execute(insert(call_records).values({**row, **values}))
+
+
+class Link(TypedDict, total=False):
+    """By what a recording belongs to a sale or to a call."""
+
+    policy_no: str
+    call_id: str
 
 
 def add_recording(connection: Connection, *, seconds: float = 60, **values: object) -> UUID:

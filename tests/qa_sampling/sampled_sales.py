@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import Connection, insert, select, text
@@ -29,34 +30,58 @@ CHANCE = Chance(bytes(range(32)), "")
 DAY = date(2026, 11, 2)
 """The closing day of SALE, whose inspections end on 18 November at 00:00 in Shanghai."""
 
-WITHIN_1Y = {"cover_end_exclusive": date(2027, 5, 3), "declared_term_months": 6}
-EXACTLY_1Y = {"cover_end_exclusive": date(2027, 11, 3), "declared_term_months": 12}
+
+class SaleChanges(TypedDict, total=False):
+    """What differs from SALE in a sale of a test, by the fields of `NewSale`."""
+
+    product_code: str
+    sales_mode: CentreKind
+    centre_id: str
+    agent_id: str
+    call_ids: tuple[str, ...]
+    consented_at: datetime
+    cover_end_exclusive: date | None
+    declared_term_months: int | None
+    cooling_off_days: int
+    effective_on: date | None
+    receipt_confirmed_on: date | None
+    applicant_birth_date: date | None
+    gift: bool
 
 
-def sale(policy_no: str, **changes: object) -> NewSale:
-    """Return a proper sale without calls; `closed_on` moves its consent to 10:00 of that day in Shanghai."""
-    closed_on = changes.pop("closed_on", None)
-    if isinstance(closed_on, date):
-        changes["consented_at"] = datetime.combine(closed_on, time(10), SHANGHAI)
-    known = {"policy_no": policy_no, "call_ids": (), **changes}
-    return replace(SALE, **known)  # type: ignore[arg-type]  # fields of a sale by their names
+WITHIN_1Y: SaleChanges = {"cover_end_exclusive": date(2027, 5, 3), "declared_term_months": 6}
+EXACTLY_1Y: SaleChanges = {"cover_end_exclusive": date(2027, 11, 3), "declared_term_months": 12}
+
+
+def sale(policy_no: str, *, closed_on: date = DAY, **changes: Unpack[SaleChanges]) -> NewSale:
+    """Return a proper sale without calls, of 10:00 in Shanghai of the day it is closed on."""
+    consented_at = datetime.combine(closed_on, time(10), SHANGHAI)
+    known: SaleChanges = {"consented_at": consented_at, "call_ids": (), **changes}
+    return replace(SALE, policy_no=policy_no, **known)
 
 
 def add_sales(
-    connection: Connection, count: int, *, prefix: str = "P", now: datetime = NOON, **changes: object
+    connection: Connection,
+    count: int,
+    *,
+    prefix: str = "P",
+    closed_on: date = DAY,
+    now: datetime = NOON,
+    **changes: Unpack[SaleChanges],
 ) -> list[str]:
     """Register `count` sales that differ by their number alone, and return these, in order."""
     book = read_book(connection, now=now)
     names = [f"{prefix}-{number:03}" for number in range(1, count + 1)]
     for name in names:
-        one = sale(name, **changes)
+        one = sale(name, closed_on=closed_on, **changes)
         register_sale(connection, one, book=book, calendar=package_calendar(), person="officer", now=now)
     return names
 
 
-def add_agency_sales(connection: Connection, count: int, *, prefix: str, **changes: object) -> list[str]:
+def add_agency_sales(connection: Connection, count: int, *, prefix: str, **changes: Unpack[SaleChanges]) -> list[str]:
     """Register sales of an agency."""
-    return add_sales(connection, count, prefix=prefix, sales_mode=CentreKind.AGENCY, centre_id="agency-1", **changes)
+    of_agency: SaleChanges = {"sales_mode": CentreKind.AGENCY, "centre_id": "agency-1", **changes}
+    return add_sales(connection, count, prefix=prefix, **of_agency)
 
 
 def add_draw(
@@ -76,7 +101,7 @@ def add_draw(
         columns.inspection_class == stratum.inspection_class,
         columns.closed_on.between(from_on, to_on or from_on),
     )
-    lines = connection.execute(asked).tuples().all()
+    lines = connection.execute(asked).all()
     content, draw_id = written_frame(lines), new_id()
     size = least_number([Share(len(lines), rate_bp)])
     connection.execute(

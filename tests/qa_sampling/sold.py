@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Unpack
 
 from sqlalchemy import Connection, insert, select
 
@@ -24,6 +25,7 @@ from qa_sampling.tables import draws
 from services.sales_service import register
 from tests.compliance.test_sales import SALE
 from tests.conftest import NOON
+from tests.qa_sampling.sampled_sales import SaleChanges
 
 DAY = date(2026, 11, 2)
 DAY_BEFORE = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
@@ -77,8 +79,9 @@ def sell(
     connection.execute(insert(sales), [{**row, "policy_no": one} for one in policy_nos])
 
 
-def new_sale(policy_no: str, **changes: object) -> NewSale:
-    return replace(SALE, policy_no=policy_no, call_ids=(), **changes)
+def new_sale(policy_no: str, **changes: Unpack[SaleChanges]) -> NewSale:
+    known: SaleChanges = {"call_ids": (), **changes}
+    return replace(SALE, policy_no=policy_no, **known)
 
 
 def register_late(connection: Connection, sale: NewSale, *, now: datetime = NOON) -> None:

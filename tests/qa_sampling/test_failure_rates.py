@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 from sqlalchemy import Connection, text
 
+from compliance.call_facts import CentreKind
 from qa_sampling.failure_rates import read_failure_rates, read_item_rates
 from qa_sampling.inspection_tasks import Risk, open_risky
 from tests.conftest import NOON
@@ -18,7 +19,7 @@ from tests.qa_sampling.sampled_sales import (
 )
 from tests.qa_sampling.test_quotas import OVER
 
-AGENCY = OVER._replace(sales_mode="agency", centre_id="agency-1")
+AGENCY = OVER._replace(sales_mode=CentreKind.AGENCY, centre_id="agency-1")
 _CORRECT = text("UPDATE inspections SET outcome = :outcome WHERE inspection_id = :inspection_id")
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compliance.call_facts import CentreKind
 from compliance.sale_terms import InspectionClass
 from compliance.working_days import Calendar, package_calendar
 from qa_sampling.forecast import (
@@ -24,7 +25,7 @@ from tests.qa_sampling.sampled_sales import shanghai
 
 CALENDAR = package_calendar()
 UNKNOWN = Calendar(date(2020, 1, 1), date(2020, 1, 1), frozenset())
-STRATUM = Stratum("own_centre", "centre-1", InspectionClass.OVER_1Y)
+STRATUM = Stratum(CentreKind.OWN_CENTRE, "centre-1", InspectionClass.OVER_1Y)
 MONDAY = date(2026, 11, 23)
 """The day of NOON."""
 ONE_A_DAY = Pace(10, 0, 10)

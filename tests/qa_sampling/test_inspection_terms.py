@@ -1,6 +1,8 @@
 """How long the record of an inspection is kept, and which inspections are finished early."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import TypedDict
 
 import pytest
 
@@ -14,15 +16,19 @@ YEARS = floor_policy(on=date(2026, 11, 23)).retention
 START = date(2026, 11, 3)
 
 
-def terms(**facts: object) -> SaleTerms:
-    known = {
-        "closed_on": date(2026, 11, 2),
-        "term": CoverTerm(START, date(2046, 11, 3)),
-        "is_gift": False,
-        "cooling_off_days": 15,
-        **facts,
-    }
-    return SaleTerms(**known)  # type: ignore[arg-type]  # each test names the facts that it changes
+class Facts(TypedDict, total=False):
+    """What is known of a sale beyond its closing, or otherwise than of one whose cover lasts for 20 years."""
+
+    term: CoverTerm
+    receipt_confirmed_on: date
+    effective_on: date
+    ended_on: date
+
+
+def terms(facts: Facts) -> SaleTerms:
+    term = CoverTerm(START, date(2046, 11, 3))
+    sale = SaleTerms(closed_on=date(2026, 11, 2), term=term, is_gift=False, cooling_off_days=15)
+    return replace(sale, **facts)
 
 
 @pytest.mark.parametrize(
@@ -39,12 +45,12 @@ def terms(**facts: object) -> SaleTerms:
     ],
 )
 def test_a_record_is_kept_through_the_later_of_cover_and_class(
-    facts: dict[str, object], retention: str, through: date | None
+    facts: Facts, retention: str, through: date | None
 ) -> None:
-    assert record_kept_through(terms(**facts), RetentionClass(retention), YEARS) == through
+    assert record_kept_through(terms(facts), RetentionClass(retention), YEARS) == through
 
 
-RECEIVED = {"receipt_confirmed_on": date(2026, 11, 10), "effective_on": START}
+RECEIVED: Facts = {"receipt_confirmed_on": date(2026, 11, 10), "effective_on": START}
 RECEIVED_AT = midnight(date(2026, 11, 10))
 BEFORE = timedelta(milliseconds=1)
 
@@ -61,6 +67,6 @@ BEFORE = timedelta(milliseconds=1)
     ],
 )
 def test_what_is_finished_before_the_window_begins_is_early(
-    group: str, facts: dict[str, object], finished_at: datetime, *, early: bool
+    group: str, facts: Facts, finished_at: datetime, *, early: bool
 ) -> None:
-    assert is_early(terms(**facts), InspectionClass(group), finished_at) == early
+    assert is_early(terms(facts), InspectionClass(group), finished_at) == early

@@ -11,6 +11,7 @@ from tests.conftest import NOON
 from tests.gate_facts import write_registers
 from tests.qa_sampling.inspection_desk import (
     CLOSED_ON,
+    Link,
     add_agent,
     add_call,
     add_recording,
@@ -106,9 +107,7 @@ def test_who_only_made_one_of_its_calls_may_not_inspect_it(connection: Connectio
 
 
 @pytest.mark.parametrize("linked_by", [{"policy_no": "P-1"}, {"call_id": "call-of-P-1"}])
-def test_a_call_of_which_only_the_recording_is_known_has_a_day_too(
-    connection: Connection, linked_by: dict[str, str]
-) -> None:
+def test_a_call_of_which_only_the_recording_is_known_has_a_day_too(connection: Connection, linked_by: Link) -> None:
     add_sale(connection)
     started_at = datetime(2026, 8, 31, 16, 0, tzinfo=UTC)
     add_recording(connection, started_at=started_at, **linked_by)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from compliance.call_facts import CentreKind
 from qa_sampling.draw import sample_size, ticket
 from qa_sampling.draw_rows import StoredDraw, StoredTicket, additions_of, read_draw, read_tickets
-from qa_sampling.samples import Drawn
+from qa_sampling.samples import Drawn, DrawOrder
 from tests.conftest import NOON
 from tests.gate_facts import write_registers
 from tests.qa_sampling.sold import (
@@ -174,10 +174,10 @@ def test_a_sale_waits_for_a_draw_that_is_being_made_and_joins_it_late(house: Eng
 
 
 @pytest.mark.parametrize("order", [ORDER, replace(ORDER, to_on=DAY + timedelta(days=1))], ids=["a day", "two days"])
-def test_of_two_draws_at_once_one_wins_and_the_other_gets_it(house: Engine, tmp_path: Path, order: object) -> None:
+def test_of_two_draws_at_once_one_wins_and_the_other_gets_it(house: Engine, tmp_path: Path, order: DrawOrder) -> None:
     def draw_one(_number: int) -> Drawn:
         with house.begin() as connection:
-            return drawn(connection, tmp_path, order)  # type: ignore[arg-type]
+            return drawn(connection, tmp_path, order)
 
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(draw_one, range(4)))

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compliance.call_facts import CentreKind
 from compliance.policy import SamplingRates
 from compliance.sale_terms import InspectionClass
 from qa_sampling.quota import Progress, Share, least_number, least_number_by_day, quota, rates_by_class
 from qa_sampling.strata import Stratum
 
-STRATUM = Stratum("own_centre", "centre-1", InspectionClass.OVER_1Y)
+STRATUM = Stratum(CentreKind.OWN_CENTRE, "centre-1", InspectionClass.OVER_1Y)
 DAY = date(2026, 11, 2)
 
 

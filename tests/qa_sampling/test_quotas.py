@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
+from compliance.call_facts import CentreKind
 from compliance.policy import parse_policy
 from compliance.policy_store import store_policy
 from compliance.sale_terms import InspectionClass
@@ -29,7 +30,7 @@ from tests.qa_sampling.sampled_sales import (
     submit,
 )
 
-OVER = Stratum("own_centre", "centre-1", InspectionClass.OVER_1Y)
+OVER = Stratum(CentreKind.OWN_CENTRE, "centre-1", InspectionClass.OVER_1Y)
 WINDOW_ENDS = shanghai(date(2026, 11, 18))
 MONTH = QuotaFilter(from_on=date(2026, 11, 1), to_on=date(2026, 11, 30))
 
@@ -103,20 +104,20 @@ def test_both_ends_of_the_period_count(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "chosen",
+    "wanted",
     [
-        pytest.param({"sales_mode": "agency"}, id="mode"),
-        pytest.param({"centre_id": "agency-1"}, id="centre"),
-        pytest.param({"inspection_class": InspectionClass.WITHIN_1Y}, id="class"),
+        pytest.param(replace(MONTH, sales_mode=CentreKind.AGENCY), id="mode"),
+        pytest.param(replace(MONTH, centre_id="agency-1"), id="centre"),
+        pytest.param(replace(MONTH, inspection_class=InspectionClass.WITHIN_1Y), id="class"),
     ],
 )
-def test_filters_leave_the_others_out(connection: Connection, chosen: dict[str, object]) -> None:
+def test_filters_leave_the_others_out(connection: Connection, wanted: QuotaFilter) -> None:
     add_sales(connection, 1, prefix="A")
     add_agency_sales(connection, 1, prefix="B", **WITHIN_1Y)
 
-    found = read_quotas(connection, replace(MONTH, **chosen), now=NOON)  # type: ignore[arg-type]  # fields by name
+    found = read_quotas(connection, wanted, now=NOON)
 
-    assert [one.stratum for one in found] == [Stratum("agency", "agency-1", InspectionClass.WITHIN_1Y)]
+    assert [one.stratum for one in found] == [Stratum(CentreKind.AGENCY, "agency-1", InspectionClass.WITHIN_1Y)]
 
 
 def test_what_is_drawn_and_done_in_time_fills_the_minimum(connection: Connection) -> None:
@@ -253,7 +254,8 @@ def test_what_waits_is_counted_by_class(connection: Connection) -> None:
     add_draw(connection, OVER)
     gift = add_sales(connection, 1, prefix="G", gift=True)
     open_risky(connection, [Risk(gift[0], "complaint"), Risk(names[0], "complaint")], now=NOON)
-    waiting = connection.execute(text("SELECT count(*) FROM inspections WHERE inspection_class = 'over_1y'")).scalar()
+    counted = text("SELECT count(*) FROM inspections WHERE inspection_class = 'over_1y'")
+    waiting = connection.execute(counted).scalar_one()
 
     assert read_waiting(connection, now=WINDOW_ENDS) == {
         InspectionClass.OVER_1Y: Waiting(open=waiting, overdue=waiting),

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, select, text
 
 from compliance.sale_endings import terminate_sale
+from compliance.sale_terms import InspectionClass
 from qa_sampling.inspection_tasks import Risk, follow_sale, open_risky
 from qa_sampling.quotas import read_quotas
 from qa_sampling.replacements import replace_failing, replacements_of_sales
@@ -27,7 +28,7 @@ from tests.qa_sampling.sampled_sales import (
 from tests.qa_sampling.test_quotas import MONTH, OVER
 from tests.recordings.archive_rows import add_recording
 
-WITHIN = OVER._replace(inspection_class="within_1y")  # type: ignore[arg-type]  # a StrEnum's value
+WITHIN = OVER._replace(inspection_class=InspectionClass.WITHIN_1Y)
 ENDS = shanghai(date(2026, 11, 18))
 """When the windows of all sales of DAY end, unless their receipt is known."""
 

@@ -1,5 +1,6 @@
 """Which sales are inspected on top of the sample: every boundary of every reason."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
@@ -46,7 +47,13 @@ def test_who_was_born_on_a_leap_day_has_the_birthday_on_the_safer_day(closed_on:
     assert risks_of(replace(SIGNS, closed_on=closed_on, birth_date=date(1960, 2, 29))) == found
 
 
-@pytest.mark.parametrize("field", ["agent_certified_on", "agent_registered_on"])
+@pytest.mark.parametrize(
+    "since",
+    [
+        pytest.param(lambda day: replace(SIGNS, agent_certified_on=day), id="certified"),
+        pytest.param(lambda day: replace(SIGNS, agent_registered_on=day), id="registered"),
+    ],
+)
 @pytest.mark.parametrize(
     ("began_on", "found"),
     [
@@ -57,8 +64,10 @@ def test_who_was_born_on_a_leap_day_has_the_birthday_on_the_safer_day(closed_on:
         pytest.param(None, [], id="not known"),
     ],
 )
-def test_an_agent_is_new_for_90_days(field: str, began_on: date | None, found: list[RiskCode]) -> None:
-    assert risks_of(replace(SIGNS, **{field: began_on})) == found  # type: ignore[arg-type]  # a field by its name
+def test_an_agent_is_new_for_90_days(
+    since: Callable[[date | None], SaleSigns], began_on: date | None, found: list[RiskCode]
+) -> None:
+    assert risks_of(since(began_on)) == found
 
 
 def test_of_an_agent_whom_no_register_knows_nothing_follows() -> None:

@@ -1,6 +1,7 @@
 """Risky sales are flagged when they are registered, and when what makes them risky comes later."""
 
 from datetime import date, datetime, timedelta
+from typing import Unpack
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ from qa_sampling.strata import Stratum
 from services.sales_service import register
 from tests.conftest import NOON
 from tests.gate_facts import write_registers
-from tests.qa_sampling.sampled_sales import DAY, add_draw, add_late, add_sales, by_ticket, sale
+from tests.qa_sampling.sampled_sales import DAY, SaleChanges, add_draw, add_late, add_sales, by_ticket, sale
 from tests.qa_sampling.test_quotas import OVER
 
 _REASONS = text("SELECT policy_no, risk_reasons FROM inspections WHERE NOT is_random ORDER BY policy_no")
@@ -28,7 +29,7 @@ def flagged(connection: Connection) -> dict[str, list[str]]:
     return {row.policy_no: row.risk_reasons for row in connection.execute(_REASONS)}
 
 
-def sell(connection: Connection, policy_no: str, **changes: object) -> None:
+def sell(connection: Connection, policy_no: str, **changes: Unpack[SaleChanges]) -> None:
     """Register a sale as the API does."""
     book = read_book(connection, now=NOON)
     one = sale(policy_no, **changes)

@@ -1,8 +1,9 @@
 """The count of sales by stratum and day ties to the register to the unit, however the sales came."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from qa_sampling.quotas import QuotaFilter, read_quotas
 from tests.conftest import NOON
@@ -22,7 +23,7 @@ _OTHER_COLUMNS = text("""
      WHERE table_name = 'sales' AND column_name NOT IN ('policy_no', 'position')""")
 
 
-def differences(connection: Connection) -> list[object]:
+def differences(connection: Connection) -> list[Row[*tuple[Any, ...]]]:
     counted, registered = (set(connection.execute(one).all()) for one in (_COUNTED, _REGISTERED))
     assert registered
     return sorted(counted ^ registered)

@@ -1,5 +1,6 @@
 """Draws on a real database: whole days under one seed, once each, and what falls back to a fresh one and says so."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -147,19 +148,22 @@ def test_a_period_of_several_days_uses_a_fresh_seed_and_leaves_the_days_alone(
     assert read_draw(connection, drawn(connection, tmp_path).draw_id).committed_before
 
 
-@pytest.mark.parametrize("damage", ["unlink", "exposed", "replaced"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(Path.unlink, id="unlink"),
+        pytest.param(lambda key: key.chmod(0o644), id="exposed"),
+        pytest.param(lambda key: key.write_text("A" * 43 + "=\n"), id="replaced"),
+    ],
+)
 def test_a_day_whose_key_is_lost_is_drawn_with_a_fresh_seed_and_an_incident(
-    connection: Connection, tmp_path: Path, damage: str
+    connection: Connection, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     commit(connection, tmp_path)
     sell(connection, numbered(10))
     sell(connection, numbered(10, "Q"), stratum=OTHER)
     key = tmp_path / "draw-keys" / "seeds.key"
-    {
-        "unlink": key.unlink,
-        "exposed": lambda: key.chmod(0o644),
-        "replaced": lambda: key.write_text("A" * 43 + "=\n"),
-    }[damage]()
+    damage(key)
 
     found = read_draw(connection, drawn(connection, tmp_path).draw_id)
 

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from services.result_care import tell_unheard_if_possible
 from tests.conftest import SettableClock
-from tests.qa_sampling.inspection_desk import add_recording
+from tests.qa_sampling.inspection_desk import Link, add_recording
 from tests.services.judging_house import FIRST, SECOND, ClientFor, House
 
 KIND = "recording_unheard"
@@ -22,7 +22,7 @@ def look(house: House) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("link", [{"policy_no": "P-1"}, {"call_id": "call-of-P-1"}], ids=["by policy", "by call"])
-def test_a_recording_that_came_after_the_result_is_told_once(house: House, link: dict[str, str]) -> None:
+def test_a_recording_that_came_after_the_result_is_told_once(house: House, link: Link) -> None:
     inspection_id = house.add()
     house.judge(FIRST)
     before = look(house)
