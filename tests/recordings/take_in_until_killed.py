@@ -92,7 +92,7 @@ def _watch(engine: Engine, directory: Path, steps: Steps) -> None:
 
     sys.addaudithook(audited)
     # Counted and not done: what a killed process has written stays, and waiting for the disk took minutes.
-    os.fsync = lambda _descriptor: steps.step("fsync")
+    os.fsync = lambda _descriptor: steps.step("fsync")  # type: ignore[assignment]  # nobody gives it by name
     event.listen(engine, "before_cursor_execute", lambda *_all: steps.step("statement"))
     event.listen(engine, "commit", lambda _connection: steps.step("commit"))
 

@@ -1,6 +1,7 @@
 import json
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -45,11 +46,11 @@ def test_what_browsers_play_needs_no_copy(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["alaw", "ulaw"])
-def test_a_file_without_header_is_read_as_declared(tmp_path: Path, codec: str) -> None:
+def test_a_file_without_header_is_read_as_declared(tmp_path: Path, codec: Literal["alaw", "ulaw"]) -> None:
     path = tmp_path / "recording"
     sound = tone(2.5, channels=2)
     soundfile.write(str(path), sound, 8000, format="RAW", subtype=codec.upper())
-    found = probe(path, declared=RawFormat(codec, 8000, 2))  # type: ignore[arg-type]
+    found = probe(path, declared=RawFormat(codec, 8000, 2))
     assert (found.codec, found.container, found.frames, found.duration_ms) == (codec, "raw", 20_000, 2500)
     assert not found.is_playable
 

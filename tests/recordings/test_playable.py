@@ -2,6 +2,7 @@ import resource
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -41,10 +42,10 @@ def test_the_copy_sounds_like_the_original_and_is_played_by_browsers(tmp_path: P
 
 
 @pytest.mark.parametrize("codec", ["alaw", "ulaw"])
-def test_a_file_without_header_is_copied_as_declared(tmp_path: Path, codec: str) -> None:
+def test_a_file_without_header_is_copied_as_declared(tmp_path: Path, codec: Literal["alaw", "ulaw"]) -> None:
     original, copy = tmp_path / "original", tmp_path / "copy"
     soundfile.write(str(original), tone(1, channels=2), 8000, format="RAW", subtype=codec.upper())
-    write_playable(original, copy, declared=RawFormat(codec, 8000, 2))  # type: ignore[arg-type]
+    write_playable(original, copy, declared=RawFormat(codec, 8000, 2))
     found = probe(copy)
     assert (found.codec, found.frames, found.channels) == ("alaw", 8000, 2)
 

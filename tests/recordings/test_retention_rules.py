@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import TypedDict, Unpack
 
 import pytest
 from hypothesis import given
@@ -29,8 +30,19 @@ LONG = LinkedSale("P-3", "10y", date(2024, 2, 29))
 FACTS = RetentionFacts(call_day=CALLED)
 
 
-def of(*sales: LinkedSale, years: RetentionYears = FLOOR, today: date = TODAY, **facts: object) -> Retention:
-    return decide(replace(FACTS, sales=sales, **facts), years, today=today)  # type: ignore[arg-type]
+class Facts(TypedDict, total=False):
+    """What is known of a recording beside its call and its sales."""
+
+    names_unknown_policy: bool
+    held_since: tuple[date, ...]
+    dispute_ended_on: date
+    blocked_through: date
+    given_through: date
+    disposed_on: date
+
+
+def of(*sales: LinkedSale, years: RetentionYears = FLOOR, today: date = TODAY, **facts: Unpack[Facts]) -> Retention:
+    return decide(replace(FACTS, sales=sales, **facts), years, today=today)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +150,7 @@ def test_a_permanent_block_holds_though_the_contracts_do_not() -> None:
 
 
 def test_a_dispute_that_is_over_adds_years_only_where_the_company_says_so() -> None:
-    dispute = {"dispute_ended_on": date(2026, 2, 1)}
+    dispute: Facts = {"dispute_ended_on": date(2026, 2, 1)}
 
     assert of(years=FLOOR, **dispute).keep_through == date(2023, 2, 28)
     assert of(years=DISPUTES, **dispute).keep_through == date(2028, 2, 1)
@@ -172,7 +184,7 @@ _FACTS = st.builds(
 def test_no_order_of_changes_ever_moves_a_locked_date_earlier(
     steps: list[tuple[RetentionFacts, date, RetentionYears]],
 ) -> None:
-    found = [None]
+    found: list[date | None] = [None]
     for facts, today, years in steps:
         found.append(decide(replace(facts, given_through=found[-1]), years, today=today).locked_through)
 

@@ -16,7 +16,7 @@ FACTS = RetentionFacts(call_day=date(2020, 3, 1), sales=(LinkedSale("P-2", "5y",
 
 
 def said(facts: RetentionFacts) -> list[tuple[str, str]]:
-    return [tuple(one) for one in why(facts, decide(facts, YEARS, today=TODAY), YEARS, today=TODAY)]  # type: ignore[misc]
+    return [(en, zh) for en, zh in why(facts, decide(facts, YEARS, today=TODAY), YEARS, today=TODAY)]
 
 
 def test_an_expired_one_says_from_which_day_it_was_counted_and_that_nothing_goes_by_itself() -> None:
@@ -35,19 +35,25 @@ def test_an_expired_one_says_from_which_day_it_was_counted_and_that_nothing_goes
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        pytest.param({"names_unknown_policy": True}, "is not registered", id="unknown policy"),
-        pytest.param({"sales": (LinkedSale("P-1", "10y", None),)}, "P-1 has not ended", id="running"),
-        pytest.param({"sales": ()}, "No sale is linked to it: the company keeps it for 3 years", id="no sale"),
-        pytest.param({"held_since": (date(2026, 1, 5),)}, "on hold since 2026-01-05", id="hold"),
-        pytest.param({"blocked_through": date(2027, 1, 5)}, "list through 2027-01-05 (art. 25(2))", id="block"),
-        pytest.param({"blocked_through": PERMANENT}, "list for good", id="permanent block"),
-        pytest.param({"given_through": date(2030, 1, 1)}, "a date once given is not shortened", id="given before"),
-        pytest.param({"dispute_ended_on": date(2026, 1, 5)}, "at least 2 years more", id="dispute"),
-        pytest.param({"given_through": date(2030, 1, 1)}, "may be disposed of from 2030-01-02", id="dated"),
-        pytest.param({"disposed_on": date(2026, 1, 5)}, "It was disposed of on 2026-01-05.", id="disposed"),
+        pytest.param(replace(FACTS, names_unknown_policy=True), "is not registered", id="unknown policy"),
+        pytest.param(replace(FACTS, sales=(LinkedSale("P-1", "10y", None),)), "P-1 has not ended", id="running"),
+        pytest.param(
+            replace(FACTS, sales=()), "No sale is linked to it: the company keeps it for 3 years", id="no sale"
+        ),
+        pytest.param(replace(FACTS, held_since=(date(2026, 1, 5),)), "on hold since 2026-01-05", id="hold"),
+        pytest.param(
+            replace(FACTS, blocked_through=date(2027, 1, 5)), "list through 2027-01-05 (art. 25(2))", id="block"
+        ),
+        pytest.param(replace(FACTS, blocked_through=PERMANENT), "list for good", id="permanent block"),
+        pytest.param(
+            replace(FACTS, given_through=date(2030, 1, 1)), "a date once given is not shortened", id="given before"
+        ),
+        pytest.param(replace(FACTS, dispute_ended_on=date(2026, 1, 5)), "at least 2 years more", id="dispute"),
+        pytest.param(replace(FACTS, given_through=date(2030, 1, 1)), "may be disposed of from 2030-01-02", id="dated"),
+        pytest.param(replace(FACTS, disposed_on=date(2026, 1, 5)), "It was disposed of on 2026-01-05.", id="disposed"),
     ],
 )
-def test_each_reason_is_named_with_its_day(facts: dict[str, object], expected: str) -> None:
-    sentences = said(replace(FACTS, **facts))  # type: ignore[arg-type]
+def test_each_reason_is_named_with_its_day(facts: RetentionFacts, expected: str) -> None:
+    sentences = said(facts)
 
     assert any(expected in english for english, _ in sentences)
