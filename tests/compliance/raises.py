@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, func, select, text
@@ -41,21 +42,32 @@ def adopted(engine: Engine, months: int) -> UUID:
     return job_id
 
 
-def refuse(connection: Connection, refused_at: datetime = MARCH, *, phone: str = PHONE, **more: object) -> BlockResult:
-    wanted: dict[str, object] = {"phone_e164": phone, "source": BlockSource.CALL, "refused_at": refused_at, **more}
-    now = max(refused_at, MARCH)
-    return block_person(connection, Refusal(**wanted), block_months=6, person="agent", now=now)  # type: ignore[arg-type]
+class RefusalChanges(TypedDict, total=False):
+    """What differs from a refusal in a call of PHONE, by the fields of `Refusal`."""
+
+    phone_e164: str | None
+    customer_id: str | None
+    source: BlockSource
+    months: int | None
+    permanent: bool
+    reason: str | None
 
 
-def refused(engine: Engine, refused_at: datetime = MARCH, **more: object) -> UUID:
+def refuse(connection: Connection, refused_at: datetime = MARCH, **changes: Unpack[RefusalChanges]) -> BlockResult:
+    known: RefusalChanges = {"phone_e164": PHONE, "source": BlockSource.CALL, **changes}
+    refusal, now = Refusal(refused_at=refused_at, **known), max(refused_at, MARCH)
+    return block_person(connection, refusal, block_months=6, person="agent", now=now)
+
+
+def refused(engine: Engine, refused_at: datetime = MARCH, **changes: Unpack[RefusalChanges]) -> UUID:
     with engine.begin() as connection:
-        return refuse(connection, refused_at, **more).entry.entry_id  # type: ignore[arg-type]
+        return refuse(connection, refused_at, **changes).entry.entry_id
 
 
 def refuse_many(engine: Engine, count: int) -> None:
     with engine.begin() as connection:
         for place in range(count):
-            refuse(connection, phone=f"+8613800138{place:03d}")
+            refuse(connection, phone_e164=f"+8613800138{place:03d}")
 
 
 def release(connection: Connection, entry_id: UUID, *, now: datetime) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from sqlalchemy import Connection, Engine, insert, text
 
@@ -103,8 +104,17 @@ def table(data: bytes, *, encoding: str = "utf-8", delimiter: str = ",") -> list
     return list(csv.reader(io.StringIO(data.decode(encoding), newline=""), delimiter=delimiter))
 
 
-def refuse(connection: Connection, phone: int, *, at: datetime, entered_at: datetime = NOON, **more: object) -> None:
-    refusal = Refusal(phone_e164=f"+86{phone}", source=BlockSource.CALL, refused_at=at, **more)  # type: ignore[arg-type]
+class Length(TypedDict, total=False):
+    """How long a refusal counts, where the policy's figure does not."""
+
+    months: int
+    permanent: bool
+
+
+def refuse(
+    connection: Connection, phone: int, *, at: datetime, entered_at: datetime = NOON, **length: Unpack[Length]
+) -> None:
+    refusal = Refusal(phone_e164=f"+86{phone}", source=BlockSource.CALL, refused_at=at, **length)
     block_person(connection, refusal, block_months=6, person="tests", now=entered_at)
 
 

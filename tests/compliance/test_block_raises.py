@@ -26,6 +26,7 @@ from tests.compliance.raises import (
     MORE_THAN_ENOUGH_S,
     PHONE,
     SECOND,
+    RefusalChanges,
     adopt,
     adopted,
     count_raises,
@@ -93,7 +94,7 @@ def test_the_database_counts_every_day_as_the_rule_does(
     ],
 )
 def test_a_tighter_policy_raises_blocks_that_are_too_short_and_no_others(
-    engine: Engine, refused_at: datetime, more: dict[str, object], through: date
+    engine: Engine, refused_at: datetime, more: RefusalChanges, through: date
 ) -> None:
     entry_id = refused(engine, refused_at, **more)
 
@@ -334,7 +335,7 @@ def test_a_release_asked_for_before_a_raise_can_be_approved_after_it(engine: Eng
 def test_a_transaction_raises_only_what_it_wrote_itself(engine: Engine) -> None:
     other = refused(engine)
     with engine.begin() as connection:
-        own = refuse(connection, phone="+8613800138001").entry.entry_id
+        own = refuse(connection, phone_e164="+8613800138001").entry.entry_id
         term = block_raises.Term(12, "sha256:new")
 
         raised = raise_own_changes(connection, term, person="importer", now=NOON)

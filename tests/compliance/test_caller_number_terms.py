@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import TypedDict, Unpack
 
 import pytest
 from hypothesis import given
@@ -30,8 +31,17 @@ ONE = NumberVersion(
 OTHER_PHONE, OTHER_OWNER = "+864008000000", "c1"
 
 
-def later(since: date, **changes: object) -> NumberVersion:
-    return replace(ONE, effective_from=since, **changes)  # type: ignore[arg-type]
+class NumberChanges(TypedDict, total=False):
+    """What a later version says otherwise than ONE."""
+
+    phone_e164: str
+    owner: str | None
+    in_use_from: date
+    retired_on: date | None
+
+
+def later(since: date, **changes: Unpack[NumberChanges]) -> NumberVersion:
+    return replace(ONE, effective_from=since, **changes)
 
 
 @pytest.mark.parametrize(

@@ -101,17 +101,16 @@ def test_incidents_are_listed_newest_first_by_what_is_asked(connection: Connecti
     account(connection, a, **ACCOUNT)
     close_incident(connection, closing_payload(connection, a), person="officer2", now=NOW)
 
-    def listed(before: UUID | None = None, **wanted: object) -> list[UUID]:
-        kept = IncidentFilter(**wanted)  # type: ignore[arg-type]  # fields by name
-        return [one.incident_id for one in list_incidents(connection, kept, before=before, limit=9)]
+    def listed(wanted: IncidentFilter, before: UUID | None = None) -> list[UUID]:
+        return [one.incident_id for one in list_incidents(connection, wanted, before=before, limit=9)]
 
-    assert listed() == [c, b, a]
-    assert listed(before=c) == [b, a]
-    assert listed(kind="quiet_hours") == [b, a]
-    assert listed(call_id="c2") == [c, b]
-    assert (listed(state="closed"), listed(state="open")) == ([a], [c, b])
-    assert listed(from_day=date(2026, 11, 23)) == [c, b]
-    assert listed(to_day=date(2026, 11, 22)) == [a]
+    assert listed(IncidentFilter()) == [c, b, a]
+    assert listed(IncidentFilter(), before=c) == [b, a]
+    assert listed(IncidentFilter(kind="quiet_hours")) == [b, a]
+    assert listed(IncidentFilter(call_id="c2")) == [c, b]
+    assert (listed(IncidentFilter(state="closed")), listed(IncidentFilter(state="open"))) == ([a], [c, b])
+    assert listed(IncidentFilter(from_day=date(2026, 11, 23))) == [c, b]
+    assert listed(IncidentFilter(to_day=date(2026, 11, 22))) == [a]
 
 
 def test_the_incidents_of_calls_come_in_order(connection: Connection) -> None:

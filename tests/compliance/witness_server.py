@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import TypedDict, Unpack
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -123,10 +124,19 @@ class WitnessServer:
         return False
 
 
+class State(TypedDict, total=False):
+    """What a witness begins with, by the fields of `WitnessServer`."""
+
+    name: str
+    private: Ed25519PrivateKey
+    logs: dict[str, str]
+    manner: Callable[[WitnessServer, bytes, Answer], Answer] | None
+
+
 @contextmanager
-def witness_server(**state: object) -> Iterator[WitnessServer]:
+def witness_server(**state: Unpack[State]) -> Iterator[WitnessServer]:
     """Serve as a witness until the end of the block."""
-    witness = WitnessServer(**state)  # type: ignore[arg-type]  # the fields of the class
+    witness = WitnessServer(**state)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
