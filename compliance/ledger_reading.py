@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select, text
@@ -172,7 +172,7 @@ def read_line(connection: Connection, entry: int) -> tuple[bytes, bytes]:
         UnknownLedgerEntryError: it is not sealed.
     """
     wanted = _LINES.add_columns(ledger_leaves.c.leaf).where(ledger_leaves.c.entry == entry)
-    row: Row[tuple[object, ...]] | None = connection.execute(wanted).one_or_none()
+    row: Row[*tuple[Any, ...]] | None = connection.execute(wanted).one_or_none()
     if row is None:
         raise UnknownLedgerEntryError(f"the ledger has no sealed entry {entry}")
     return line_of(entry, row.recorded_at, row.kind, row._mapping["keys"], row.digests), row.leaf  # noqa: SLF001

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, text
 
@@ -115,7 +115,7 @@ def _progress(connection: Connection, wanted: QuotaFilter, *, now: datetime) -> 
     return {_place(row): Progress(*row[4:]) for row in rows}
 
 
-def _place(row: Row[tuple[object, ...]]) -> _Place:
+def _place(row: Row[*tuple[Any, ...]]) -> _Place:
     return _Place(stratum_of(row.sales_mode, row.centre_id, row.inspection_class), row.day)
 
 
