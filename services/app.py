@@ -34,7 +34,7 @@ from services.archive_care import ArchiveMeters
 from services.archive_places import open_places
 from services.attesting import attester_names
 from services.check_queue import CheckQueue
-from services.dependencies import refuse_unknown_query
+from services.dependencies import refuse_unknown_query, refuse_unreadable_address
 from services.edge import Edge, Meters
 from services.gate_service import GateService
 from services.openapi import publish_openapi
@@ -47,6 +47,8 @@ from services.sealing import LedgerMeters, StartComparison, open_ledger
 from services.state import AppState
 from services.store_probe import StartProbe
 from services.token_cache import TokenCache
+
+_OF_ADDRESSES = [Depends(refuse_unreadable_address), Depends(refuse_unknown_query)]
 
 log = logger(__name__)
 
@@ -174,7 +176,7 @@ def create_app(settings: Settings, *, database_url: str, clock: Clock | None = N
     app.state.sampling_meters = SamplingMeters(app.state.registry)
     for router in ROUTERS:
         # Those who only ask whether the service lives may add what they like.
-        app.include_router(router, dependencies=[] if router is health.router else [Depends(refuse_unknown_query)])
+        app.include_router(router, dependencies=[] if router is health.router else _OF_ADDRESSES)
     install_problem_handlers(app, methods_at=methods_at)
     publish_openapi(app)
     app.add_middleware(Edge, state=state, meters=Meters(app.state.registry))

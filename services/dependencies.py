@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, cast
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from sqlalchemy import Connection
 
-from services.problems import ForbiddenError, InputError
+from services.problems import ForbiddenError, InputError, input_error
 from services.state import AppState
 from services.tokens import Actor, Role
 
@@ -84,6 +85,23 @@ class RequiresRole:
 def requires(*roles: Role) -> RequiresRole:
     """Return a dependency for `Annotated[Actor, Depends(requires(...))]`."""
     return RequiresRole(*roles)
+
+
+async def refuse_unreadable_address(request: Request) -> None:
+    """Let pass an address whose percent-encoding is UTF-8.
+
+    What is not UTF-8 would be read as U+FFFD: two ids in GB18030 would become one, and one person be taken for another.
+
+    Raises:
+        InputError: the path or the query is in another encoding.
+    """
+    for loc, address in (("path", request.scope["raw_path"]), ("query", request.scope["query_string"])):
+        if b"%" not in address:
+            continue
+        try:
+            unquote_to_bytes(address).decode()
+        except UnicodeDecodeError:
+            raise input_error(loc, "must be percent-encoded UTF-8; encode the characters as UTF-8 first") from None
 
 
 _MOST_NAMED = 100

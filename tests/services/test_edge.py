@@ -272,6 +272,32 @@ def test_a_keyed_check_takes_no_query_either(dialer: TestClient) -> None:
     assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, "at")
 
 
+@pytest.mark.parametrize(
+    ("method", "url", "loc"),
+    [
+        pytest.param("PUT", "/v1/customers/%BF%CD%BB%A7%31", "path", id="an id in GB18030"),
+        pytest.param("GET", "/v1/sales/%ED%A0%80", "path", id="half a character of UTF-16"),
+        pytest.param("GET", "/v1/do-not-call?customer_id=%BF%CD%BB%A7%31", "query", id="a query in GB18030"),
+    ],
+)
+def test_an_address_that_is_not_utf_8_is_refused_and_never_read_as_another(
+    shared: SharedApp, method: str, url: str, loc: str
+) -> None:
+    role = "admin" if method == "PUT" else "officer"
+    response = shared.client(role).request(method, url, json={"phones": ["13800138000"]} if method == "PUT" else None)
+
+    assert (response.status_code, response.headers["content-type"]) == (422, PROBLEM)
+    assert response.json()["errors"] == [
+        {"loc": loc, "msg": "must be percent-encoded UTF-8; encode the characters as UTF-8 first"}
+    ]
+
+
+def test_an_address_in_utf_8_is_read_as_it_was_meant(shared: SharedApp) -> None:
+    response = shared.client("admin").put("/v1/customers/%E5%AE%A2%E6%88%B71", json={"phones": ["13800138000"]})
+
+    assert (response.status_code, response.json()["customer_id"]) == (201, "客户1")
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
 def test_who_asks_whether_it_lives_may_add_what_it_likes(shared: SharedApp, path: str) -> None:
     assert shared.client().get(f"{path}?probe=1").status_code == 200
