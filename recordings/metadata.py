@@ -3,7 +3,9 @@
 Owns which facts there are, their forms and their limits. Every fault is found and named at once.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -81,12 +83,25 @@ def parse_metadata(text: str | bytes, *, now: datetime) -> Metadata:
         MetadataError: it is no JSON object, or its fields cannot be used.
     """
     try:
-        found = msgspec.json.decode(text)
+        found, repeated = msgspec.json.decode(text), _repeated_names(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = None
+        found, repeated = None, []
     if not isinstance(found, dict):
         raise MetadataError((Fault("metadata", "must be one JSON object in UTF-8"),))
+    if repeated:
+        raise MetadataError(tuple(Fault(_shown_name(name), "stands more than once; give it once") for name in repeated))
     return read_metadata(found, now=now)
+
+
+def _repeated_names(text: str | bytes) -> list[str]:
+    """Return the names that an object in `text` has twice: one reader takes the first value, and another the last."""
+    repeated: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        repeated.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+
+    json.loads(text, object_pairs_hook=note)
+    return repeated
 
 
 def read_cells(cells: Mapping[str, str], *, now: datetime) -> Metadata:

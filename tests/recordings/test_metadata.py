@@ -128,6 +128,18 @@ def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
         parse_metadata(text, now=NOON)
 
 
+def test_a_name_that_stands_twice_is_refused_and_named() -> None:
+    text = '{"call_id":"c","started_at":"2026-11-23T11:00:00+08:00","channels":["mixed"],"call_id":"d","x":{},"x":1}'
+
+    with pytest.raises(MetadataError) as caught:
+        parse_metadata(text, now=NOON)
+
+    assert [(one.loc, one.msg) for one in caught.value.faults] == [
+        ("call_id", "stands more than once; give it once"),
+        ("x", "stands more than once; give it once"),
+    ]
+
+
 def test_a_json_object_is_read() -> None:
     text = '{"call_id":"c","started_at":"2026-11-23T11:00:00+08:00","channels":["mixed"]}'
 
