@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from infra.clock import seconds_running
 from infra.ids import new_id_text
 from infra.logs import logger
-from services.problems import Problem, database_away, fault_of_ours, title_of, unauthorized
+from services.problems import Problem, database_away, fault_of_ours, slug_of, title_of, unauthorized
 from services.state import AppState
 from services.tokens import Actor, find_token, hash_token, note_use
 
@@ -265,4 +265,4 @@ def _limited(receive: Receive) -> Receive:
 
 def _too_large() -> Problem:
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return Problem(status, title_of(status), _TOO_LARGE, "request-entity-too-large")
+    return Problem(status, title_of(status), _TOO_LARGE, slug_of(status))

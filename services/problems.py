@@ -54,9 +54,21 @@ class Problem:
         return Response(content, self.status, media_type=MEDIA_TYPE, headers=dict(self.headers))
 
 
+_TITLES = {413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+"""What RFC 9110 named anew; Python's library follows it from 3.13 on."""
+
+_SLUGS = {413: "request-entity-too-large"}
+"""Where the last part of the type is not made of the title: clients know it by its older name."""
+
+
 def title_of(status: int) -> str:
     """Return the name of a status as RFC 9110 has it, whatever this Python's library calls it."""
-    return "Unprocessable Content" if status == HTTPStatus.UNPROCESSABLE_ENTITY else HTTPStatus(status).phrase
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
+def slug_of(status: int) -> str:
+    """Return the last part of the type of a problem that says no more than its status."""
+    return _SLUGS.get(status) or title_of(status).lower().replace(" ", "-")
 
 
 def fault_of_ours() -> Problem:
@@ -214,7 +226,6 @@ def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collec
     @app.exception_handler(HTTPException)
     def on_http(request: Request, error: HTTPException) -> Response:
         title = title_of(error.status_code)
-        slug = title.lower().replace(" ", "-")
         headers, detail = dict(error.headers or {}), str(error.detail)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = allowed = ", ".join(sorted(methods_at(request.url.path)))
@@ -222,7 +233,7 @@ def install_problem_handlers(app: FastAPI, *, methods_at: Callable[[str], Collec
         elif error.status_code == HTTPStatus.NOT_FOUND and detail == title:
             # Starlette's own words: no route has this path. It is not said again, as it may hold a number.
             detail = "There is no such path. /docs lists all operations; no path ends in a slash."
-        return Problem(error.status_code, title, detail, slug, headers=headers).response()
+        return Problem(error.status_code, title, detail, slug_of(error.status_code), headers=headers).response()
 
     @app.exception_handler(RefusedError)
     def on_refused(_request: Request, error: RefusedError) -> Response:

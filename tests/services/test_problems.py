@@ -37,6 +37,8 @@ from services.problems import (
     problem_of,
     register_problem,
     registered_errors,
+    slug_of,
+    title_of,
     unauthorized,
 )
 from services.tokens import UnknownTokenError
@@ -168,6 +170,19 @@ def test_titles_are_the_same_for_the_same_status() -> None:
 
     assert of_policy is not None
     assert of_fields == of_policy.title == "Unprocessable Content"
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "slug"),
+    [
+        (404, "Not Found", "not-found"),
+        (413, "Content Too Large", "request-entity-too-large"),
+        (416, "Range Not Satisfiable", "range-not-satisfiable"),
+        (422, "Unprocessable Content", "unprocessable-content"),
+    ],
+)
+def test_titles_and_types_are_the_same_under_every_python(status: int, title: str, slug: str) -> None:
+    assert (title_of(status), slug_of(status)) == (title, slug)
 
 
 def test_an_error_that_is_nobodys_has_no_answer() -> None:
