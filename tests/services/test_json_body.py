@@ -7,9 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from infra.embedded_postgres import EmbeddedPostgres
-from services.json_body import may_repeat_a_name, read_json
+from services.json_body import MOST_NAMES, may_repeat_a_name, read_json
 from tests.gate_facts import CALL
-from tests.services.shared_app import SharedApp, shared_app
+from tests.services.shared_app import SharedApp, published_document, shared_app
 
 JSON = {"Content-Type": "application/json"}
 CHECK = json.dumps(CALL).encode()
@@ -48,6 +48,26 @@ def test_a_name_that_stands_twice_is_refused_and_named(dialer: TestClient, path:
     assert (response.status_code, error["loc"]) == (422, "body")
     assert "stands more than once in one object" in error["msg"]
     assert "138" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/v1/call-checks", "/v1/call-checks/batch", "/v1/do-not-call"])
+@pytest.mark.parametrize("more", [b"", b',"n0":2'], ids=["each once", "one twice"])
+def test_an_object_of_very_many_names_is_refused_without_looking_at_each(
+    dialer: TestClient, path: str, more: bytes
+) -> None:
+    content = b"{" + b",".join(b'"n%d":1' % number for number in range(101 * 101)) + more + b"}"
+
+    response = dialer.post(path, content=content, headers=JSON)
+
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["loc"]) == (422, "body")
+    assert "an object has more than 100 names" in error["msg"]
+
+
+def test_no_request_needs_as_many_names_as_are_refused() -> None:
+    objects = [one.get("properties", {}) for one in published_document()["components"]["schemas"].values()]
+
+    assert max(len(names) for names in objects) < MOST_NAMES / 2
 
 
 def test_a_keyed_check_with_a_name_twice_is_refused_too(dialer: TestClient) -> None:
@@ -90,6 +110,21 @@ def test_a_body_of_another_content_type_is_told_the_right_one(dialer: TestClient
     assert response.json()["errors"] == [
         {"loc": "body", "msg": "expected a JSON object, sent with 'Content-Type: application/json'"}
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_json_in_another_encoding_than_utf_8_is_refused(dialer: TestClient, encoding: str) -> None:
+    content = '{"phone": "13800138000", "source": "call"}'.encode(encoding)
+
+    response = dialer.post("/v1/do-not-call", content=content, headers=JSON)
+
+    assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, "body")
+
+
+def test_a_mark_of_utf_8_before_a_refusal_keeps_nobody_from_being_heard(dialer: TestClient) -> None:
+    content = b'\xef\xbb\xbf{"phone": "13800138000", "source": "call"}'
+
+    assert dialer.post("/v1/do-not-call", content=content, headers=JSON).status_code in {200, 201}
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
