@@ -80,3 +80,54 @@ def test_what_is_no_request_is_answered_as_a_problem_that_denies(address: str, r
     assert head.startswith(b"HTTP/1.1 400 Bad Request")
     assert b"application/problem+json" in head
     assert json.loads(body)["decision"] == "deny"
+
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nUpgrade: "
+NEXT = b"POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 7\r\n\r\nseven.."
+
+
+@pytest.mark.parametrize("offered", [b"h2c", b"websocket", b"TLS/1.0"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"Content-Length: 5\r\n\r\nfive.", id="length"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n3\r\nve.\r\n0\r\n\r\n", id="chunks"),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 40, 10_000])
+def test_a_request_that_offers_another_protocol_keeps_its_body_and_the_next_follows(
+    address: str, offered: bytes, body: bytes, piece: int
+) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    sent = b"POST / HTTP/1.1\r\nHost: test\r\n" + OFFER + offered + b"\r\n" + body + NEXT
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(sent), piece):
+            connection.sendall(sent[start : start + piece])
+        answers = connection.makefile("rb").read()
+
+    assert [head.split(b" ")[1] for head in answers.split(b"HTTP/1.1")[1:]] == [b"200", b"200"]
+    assert [head.rpartition(b"\r\n")[2] for head in answers.split(b"HTTP/1.1")[1:]] == [b"5", b"7"]
+
+
+def test_an_offer_and_a_broken_body_are_no_request(address: str) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    head = b"POST / HTTP/1.1\r\nHost: test\r\n" + OFFER + b"h2c\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head + b"zz\r\n")
+        answer = connection.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [(b"test:443", b"400 Bad Request"), (b"/", b"405 Method Not Allowed")], ids=["host", "path"]
+)
+def test_a_tunnel_is_refused_and_what_was_meant_for_it_is_not_read(address: str, target: bytes, status: bytes) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"CONNECT " + target + b" HTTP/1.1\r\nHost: test\r\n\r\n" + NEXT)
+        answers = connection.makefile("rb").read()
+
+    assert answers.startswith(b"HTTP/1.1 " + status)
+    assert b"HTTP/1.1 200" not in answers
