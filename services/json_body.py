@@ -17,6 +17,9 @@ MOST_NAMES = 100
 """So many names an object may have, several times what any has that is asked for. Without a bound a body of some
 megabytes full of unknown names takes gigabytes of errors, and for many seconds nobody else is answered."""
 
+MOST_NAMES_IN_ALL = 300_000
+"""So many names all objects of a body may have together: 10,000 checks or call records have fewer."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -35,7 +38,7 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - whatever came in JSON
     """
     try:
         # Of bytes, `json` would read UTF-16 and UTF-32 too, which others do not take for JSON.
-        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Names().read, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise json.JSONDecodeError("the text is not UTF-8", "", error.start) from error
     except RecursionError as error:
@@ -56,18 +59,29 @@ def may_repeat_a_name(body: bytes, names: int) -> bool:
     return body.count(b":") > names
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MOST_NAMES:
-        msg = f"an object has more than {MOST_NAMES} names, and none here needs as many"
-        raise _NotJsonError(msg)
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        # What cannot be a name of a field is not sent back: it may be a number or a name of a person.
-        shown = repeated if _NAME.fullmatch(repeated) else "a name"
-        raise _NotJsonError(f"{shown} stands more than once in one object")
-    return found
+class _Names:
+    """Reads the objects of one body, and counts their names."""
+
+    def __init__(self) -> None:
+        self._left = MOST_NAMES_IN_ALL
+
+    def read(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(pairs) > MOST_NAMES:
+            raise _NotJsonError(f"an object has more than {MOST_NAMES} names, and none here needs as many")
+        self._left -= len(pairs)
+        if self._left < 0:
+            raise _NotJsonError(f"the objects have more than {MOST_NAMES_IN_ALL} names together; send fewer at a time")
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise _NotJsonError(f"{_repeated(pairs)} stands more than once in one object")
+        return found
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    names = [name for name, _ in pairs]
+    repeated = next(name for name in names if names.count(name) > 1)
+    # What cannot be a name of a field is not sent back: it may be a number or a name of a person.
+    return repeated if _NAME.fullmatch(repeated) else "a name"
 
 
 def _refuse_constant(constant: str) -> NoReturn:

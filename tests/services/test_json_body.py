@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from infra.embedded_postgres import EmbeddedPostgres
-from services.json_body import MOST_NAMES, may_repeat_a_name, read_json
+from services.json_body import MOST_NAMES, MOST_NAMES_IN_ALL, may_repeat_a_name, read_json
 from tests.gate_facts import CALL
 from tests.services.shared_app import SharedApp, published_document, shared_app
 
@@ -62,6 +62,24 @@ def test_an_object_of_very_many_names_is_refused_without_looking_at_each(
     (error,) = response.json()["errors"]
     assert (response.status_code, error["loc"]) == (422, "body")
     assert "an object has more than 100 names" in error["msg"]
+
+
+def test_objects_of_very_many_names_together_are_refused_without_looking_at_each(dialer: TestClient) -> None:
+    one = b"{" + b",".join(b'"n%d":1' % number for number in range(100)) + b"}"
+    content = b'{"checks":[' + b",".join([one] * (MOST_NAMES_IN_ALL // 100)) + b"]}"
+
+    response = dialer.post("/v1/call-checks/batch", content=content, headers=JSON)
+
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["loc"]) == (422, "body")
+    assert "the objects have more than 300000 names together" in error["msg"]
+
+
+@pytest.mark.parametrize("names", [("CallCheckBody",), ("CallRecordBody", "RefusalBody", "Evidence")])
+def test_the_longest_lists_of_the_largest_objects_have_fewer_names_than_are_refused(names: tuple[str, ...]) -> None:
+    schemas = published_document()["components"]["schemas"]
+
+    assert 10_000 * sum(len(schemas[name]["properties"]) for name in names) < MOST_NAMES_IN_ALL
 
 
 def test_no_request_needs_as_many_names_as_are_refused() -> None:
