@@ -49,6 +49,9 @@ from services.policy_file import PolicyFileError
 
 _ALL_TABLES = all_tables.REGISTERED
 _START_TAKES_AT_MOST = timedelta(minutes=10)
+_IDLE_S = 75
+"""How long an idle connection stays open: longer than clients (5 s) and proxies (60 s) keep theirs, so that it is
+they who close it. A request sent while the server closes is lost, and a dialer would not know whether it was read."""
 
 
 def migrate(*, as_json: JsonFlag = False) -> None:
@@ -100,6 +103,7 @@ def serve() -> None:
             server_header=False,
             log_config=None,
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=_IDLE_S,
         )
 
 
