@@ -18,7 +18,7 @@ from infra import embedded_postgres
 from infra.clock import utc_now
 from tests.benchmarks.block_rows import MOST_ENTRIES
 from tests.benchmarks.figures import Figure, Finding
-from tests.benchmarks.ground import Ground
+from tests.benchmarks.ground import Ground, drop_databases_of_one_benchmark
 from tests.benchmarks.machine import describe, keep_to_two_cores
 from tests.benchmarks.report import as_json, show, write_document, write_results
 
@@ -119,6 +119,8 @@ def measure(wanted: Wanted, *, say: Callable[[str], None]) -> tuple[list[Figure]
                 say(format_exc())
                 broken_off.append(name)
                 continue
+            finally:
+                drop_databases_of_one_benchmark(server)
             figures.extend(found.figures)
             details[name] = {"load_average": os.getloadavg(), "found": found.details}
         machine = describe(server)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, make_url, text
 from compliance.policy_store import adopt_start_policy
 from infra.clock import utc_now
 from infra.database import make_engine
-from infra.embedded_postgres import EmbeddedPostgres
+from infra.embedded_postgres import DATABASE, EmbeddedPostgres
 from infra.ids import new_id
 from infra.migrate import head_revision, migrate
 from services import all_tables
@@ -24,6 +24,9 @@ assert all_tables.REGISTERED
 
 BLOCKED_SHARE = 0.05
 _DISTINCT_BODIES = 20_000
+_OF_ONE_BENCHMARK = text(r"""
+    SELECT quote_ident(datname) FROM pg_database
+     WHERE NOT datistemplate AND datname NOT IN ('postgres', :own) AND datname NOT LIKE 'entries\_%'""")
 
 Say = Callable[[str], None]
 
@@ -98,6 +101,15 @@ def empty_database(server: EmbeddedPostgres, name: str) -> str:
     migrate(engine)
     engine.dispose()
     return server.url(name)
+
+
+def drop_databases_of_one_benchmark(server: EmbeddedPostgres) -> None:
+    """Drop all databases but those of `Ground.database`: to vacuum them later is no part of the next benchmark."""
+    engine = make_engine(server.url("postgres"), application_name="benchmarks")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for name in connection.execute(_OF_ONE_BENCHMARK, {"own": DATABASE}).scalars().all():
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
 
 
 def _fill(url: str, entries: int, *, say: Say) -> None:
