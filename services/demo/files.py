@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection
 
+from compliance.shanghai import shanghai_day
 from services.demo.chance import Chance
 from services.demo.facts import Desk, demo_facts
 from services.demo.phone_plan import NumberUse, mobile_digits
@@ -61,7 +62,7 @@ def write_files(connection: Connection, chance: Chance, data_dir: Path, *, now: 
     _write(data_dir / AGENCY_CHECK_FILE, _check(facts.agency, facts.callee))
     _write(data_dir / OPTIONS_FILE, _options(facts.own).encode())
     _write(data_dir / LIST_FILE, lead_list().encode("gb18030"))
-    recording = demo_recording(connection)
+    recording = demo_recording(connection, today=shanghai_day(now))
     _write(data_dir / CALL_FILE, recording.wav)
     _write(data_dir / RECORDING_FILE, _json(recording.metadata))
 
